@@ -1,0 +1,1 @@
+"""`casebridge bench sync`: how fast the sync is, beside what it cannot be faster than."""

@@ -1,0 +1,1 @@
+"""The connector contract, tried out on a live CRM: `casebridge connector check`."""

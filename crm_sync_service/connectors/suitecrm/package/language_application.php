@@ -1,0 +1,4 @@
+<?php
+$app_list_strings['casebridge_product_list'] = array(
+    '' => '',
+@@PRODUCTS@@);

@@ -1,0 +1,1 @@
+"""How Casebridge is installed and run: the local stack and the files for production."""

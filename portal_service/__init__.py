@@ -1,0 +1,1 @@
+"""The portal: customers file and follow tickets, support staff answer them."""

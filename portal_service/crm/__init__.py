@@ -1,0 +1,1 @@
+"""What the CRM says about tickets: changes, receipts, directory, freshness."""

@@ -1,0 +1,1 @@
+"""Accounts, contacts, support staff, log-in and what each may do."""

@@ -1,0 +1,1 @@
+"""What both services use: events, broker, outbox, inbox, database, settings and web basics."""
