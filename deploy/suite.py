@@ -84,7 +84,7 @@ def _tests(missing: Sequence[str]) -> list[tuple[str, int]]:
 
 
 def _pytest(marked: str, *arguments: str) -> int:
-    return _run("tests", ["-m", "pytest", "-m", marked, "--durations=12", *arguments])
+    return _run("tests", ["-m", "pytest", "-m", marked, "--durations=12", "-rR", *arguments])
 
 
 def _run(name: str, arguments: Sequence[str]) -> int:

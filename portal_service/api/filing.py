@@ -2,7 +2,7 @@
 
 import random
 import uuid
-from collections.abc import Collection
+from collections.abc import Sequence
 from typing import Any
 
 from marshmallow import fields
@@ -117,7 +117,7 @@ def drop_upload(call: Call, file_id: uuid.UUID) -> None:
     staging.drop(call.session, file_id, owner=owner, now=call.now)
 
 
-def uploads(call: Call, ids: Collection[uuid.UUID]) -> tuple[Upload, ...]:
+def uploads(call: Call, ids: Sequence[uuid.UUID]) -> tuple[Upload, ...]:
     """The caller's uploaded files. Raises ApiProblem when one is missing, foreign or too old."""
     found = staging.find(call.session, ids, owner=owner_of(call), now=call.now)
     if len(found) < len(set(ids)):

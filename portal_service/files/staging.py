@@ -44,12 +44,16 @@ def stage(session: Session, files: Iterable[StoredFile], *, owner: str, now: dat
     return [_upload(row) for row in rows]
 
 
-def find(session: Session, ids: Collection[uuid.UUID], *, owner: str, now: datetime) -> list[Upload]:
-    """The owner's staged files with these ids, in the order they came; what is foreign or too old is left out."""
+def find(session: Session, ids: Sequence[uuid.UUID], *, owner: str, now: datetime) -> list[Upload]:
+    """The owner's staged files with these ids, in the order of the ids; what is foreign or too old is left out.
+
+    Uploads end in any order; the ids are in the one in which somebody chose the files.
+    """
     if not ids:
         return []
     query = select(StagedFile).where(StagedFile.id.in_(ids), StagedFile.owner == owner, StagedFile.expires_at > now)
-    return [_upload(row) for row in session.scalars(query.order_by(StagedFile.id))]
+    found = {row.id: _upload(row) for row in session.scalars(query)}
+    return [found[file_id] for file_id in dict.fromkeys(ids) if file_id in found]
 
 
 def bytes_of(session: Session, *, owner: str, now: datetime) -> int:

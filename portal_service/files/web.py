@@ -98,9 +98,9 @@ def kept_files(tokens: Sequence[str]) -> list[Upload]:
 
 
 def file_ids(tokens: Iterable[str]) -> list[uuid.UUID]:
-    """The ids among these texts, each once, no more than a form may have."""
-    ids = {uuid.UUID(token) for token in tokens if _ID.fullmatch(token)}
-    return sorted(ids)[: 2 * MAX_FILES]
+    """The ids among these texts in their order, each once, no more than a form may have."""
+    ids = dict.fromkeys(uuid.UUID(token) for token in tokens if _ID.fullmatch(token))
+    return list(ids)[: 2 * MAX_FILES]
 
 
 def take_upload() -> ResponseReturnValue:

@@ -146,6 +146,7 @@ def test_each_reply_is_one_note_and_an_internal_note_stays_among_staff(stack, ch
     customer.get_by_role("link", name="Comments").click()
     customer.get_by_label("Your reply").fill("First: any news?")
     customer.get_by_role("button", name="Send", exact=True).click()
+    expect(customer.locator("article.entry").last).to_contain_text("First: any news?")
     agent.goto(ticket)
     agent.get_by_label("Reply", exact=True).fill("Second: which model?")
     agent.get_by_role("button", name="Ask and set pending").click()

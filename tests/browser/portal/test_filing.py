@@ -150,7 +150,8 @@ def test_a_draft_is_finished_later_or_deleted_without_scripts(visit: Visit) -> N
     page.get_by_role("link", name="How much is it?").click()
     expect(page.get_by_label("Subject")).to_have_value("How much is it?")
     page.goto("/")
-    page.get_by_role("button", name="Delete the draft “How much is it?”").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Delete the draft “How much is it?”").click()
     assert "How much is it?" not in drafts_at_home(page)
 
 
@@ -225,8 +226,8 @@ def test_logging_in_again_in_another_tab_loses_nothing(visit: Visit) -> None:
 
 def _is_asked_again(page: Page) -> bool:
     """The page may show the form once more before it can be sent; its words stand there then."""
-    page.get_by_role("button", name="Submit the request").click()
-    page.wait_for_load_state()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Submit the request").click()
     if "/received" in page.url:
         return False
     expect(page.get_by_role("alert")).to_contain_text("Nothing was sent yet")
@@ -319,7 +320,7 @@ def test_back_and_send_again_is_no_second_ticket(visit: Visit) -> None:
     page.goto("/requests/new/billing")
     type_in(page, "Sent once only")
     number = send(page)
-    page.go_back()
+    page.go_back(wait_until="load")
     if page.get_by_label("Subject").input_value():
         assert send(page) == number
     page.goto(f"/cases?q={number}")
@@ -336,6 +337,7 @@ def test_a_key_opens_the_case_without_a_log_in(visit: Visit) -> None:
     page.get_by_role("button", name="Make an access key").click()
     key = page.locator(".access-key").inner_text()
     page.locator(f'[data-copy="{key}"]').click()
+    expect(page.locator(f'[data-copy="{key}"]')).to_have_text("Copied")
     assert page.evaluate("navigator.clipboard.readText()") == key
     page.reload()
     expect(page.locator(".access-key")).to_have_count(0)
@@ -400,6 +402,7 @@ def test_the_pages_of_filing_suit_everybody(visit: Visit, width: int, scheme: st
     page.goto(FORM)
     send(page)
     page.get_by_role("button", name="Make an access key").click()
+    expect(page.locator(".access-key")).to_be_visible()
     _suits(page, width)
     guest.goto("/guest/new")
     _suits(guest, width)

@@ -58,6 +58,13 @@ def test_only_its_owner_finds_it_and_only_for_a_day(desk: Help, storage: FolderS
         assert staging.find(session, [upload.id], owner=OWNER, now=desk.clock.now + LIFETIME) == []
 
 
+def test_files_keep_the_order_in_which_they_were_chosen(desk: Help, storage: FolderStorage) -> None:
+    first, second = staged(storage, desk, b"uploaded first"), staged(storage, desk, b"uploaded second")
+    with desk.write() as session:
+        found = staging.find(session, [second.id, first.id, second.id], owner=OWNER, now=desk.clock.now)
+    assert found == [second, first]
+
+
 def test_what_nobody_sent_is_deleted_and_what_a_ticket_has_stays(desk: Help, storage: FolderStorage) -> None:
     staged(storage, desk, b"forgotten")
     sent = staged(storage, desk, b"sent")
