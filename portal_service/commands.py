@@ -14,6 +14,7 @@ from portal_service.people.models import User
 from portal_service.people.second_factor import remove_all
 from portal_service.people.sessions import end_all_sessions
 from portal_service.settings import read_settings
+from portal_service.tickets.defaults import load_offer
 from shared.clock import utc_now
 from shared.database import opened
 from shared.logs import configure_logs
@@ -52,6 +53,8 @@ def migrate() -> None:
         while left:
             with database.write() as session:
                 left = index_stale(session)
+        with database.write() as session:
+            load_offer(session)
 
 
 def load_demo_data() -> None:

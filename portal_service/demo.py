@@ -22,6 +22,7 @@ from portal_service.tickets.actions import (
     find_imported,
     submit_ticket,
 )
+from portal_service.tickets.defaults import load_offer
 from portal_service.tickets.models import Category, Product, RequestType, Ticket
 from shared.emails import email_key
 from shared.ids import derived_id
@@ -45,38 +46,6 @@ _PRODUCTS = {
     "mobile": "Mobile App",
     "reports": "Report Builder",
     "sensor": "Sensor Gateway",
-}
-_CATEGORIES = {
-    "Account and access": "Account en toegang",
-    "Installation": "Installatie",
-    "Other": "Overig",
-}
-_REQUEST_TYPES = {
-    "level-1": (
-        "Level 1 support",
-        "Eerstelijnssupport",
-        "Something does not work, or you have a question",
-        "Er werkt iets niet, of u hebt een vraag",
-    ),
-    "level-2": (
-        "Level 2 support",
-        "Tweedelijnssupport",
-        "A harder problem: a specialist phones you or looks at your computer",
-        "Een lastiger probleem: een specialist belt u of kijkt mee op uw computer",
-    ),
-    "billing": (
-        "Billing",
-        "Facturatie",
-        "Invoices, payments and contract data",
-        "Facturen, betalingen en contractgegevens",
-    ),
-    "sales": ("Sales", "Verkoop", "Prices, licences and new products", "Prijzen, licenties en nieuwe producten"),
-    "custom-programming": (
-        "Custom programming request",
-        "Maatwerkverzoek",
-        "A change or an addition made for you",
-        "Een wijziging of uitbreiding speciaal voor u",
-    ),
 }
 
 
@@ -186,13 +155,7 @@ def load_demo(session: Session, now: datetime) -> None:
 
 
 def _load_choices(session: Session) -> None:
-    for position, (key, (name_en, name_nl, hint_en, hint_nl)) in enumerate(_REQUEST_TYPES.items()):
-        if session.scalar(select(RequestType.id).where(RequestType.key == key)) is None:
-            names = {"name_en": name_en, "name_nl": name_nl, "hint_en": hint_en, "hint_nl": hint_nl}
-            session.add(RequestType(key=key, position=position, **names))
-    for name_en, name_nl in _CATEGORIES.items():
-        if session.scalar(select(Category.id).where(Category.name_en == name_en)) is None:
-            session.add(Category(name_en=name_en, name_nl=name_nl))
+    load_offer(session)
     for key, name in _PRODUCTS.items():
         if _known(session, Product, key) is None:
             session.add(Product(crm_id=_crm_id("product", key), name=name))

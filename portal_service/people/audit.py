@@ -9,9 +9,18 @@ from sqlalchemy.orm import Session
 from portal_service.people.models import PeopleChange, Staff
 
 
-def record(session: Session, action: str, *, by: Staff, about: str, now: datetime, detail: str = "") -> None:
-    """Keep it with the change itself: neither is without the other. `action` is a key of the pages' PEOPLE_ACTION."""
-    session.add(PeopleChange(at=now, by=by.name, about=about[:255], action=action, detail=detail))
+COMMAND_LINE = "casebridge"
+"""Who did what somebody with access to the machine did by a command."""
+
+
+def record(session: Session, action: str, *, by: Staff | None, about: str, now: datetime, detail: str = "") -> None:
+    """Keep it with the change itself: neither is without the other. `action` is a key of the pages' PEOPLE_ACTION.
+
+    `by` is None for the command line.
+    """
+    session.add(
+        PeopleChange(at=now, by=by.name if by else COMMAND_LINE, about=about[:255], action=action, detail=detail)
+    )
 
 
 def latest(session: Session, *, limit: int, about: str | None = None) -> Sequence[PeopleChange]:

@@ -1,7 +1,7 @@
 """Support staff as administrators manage them: who there is, who may take which tickets, who may log in (S35, S36)."""
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
@@ -78,6 +78,32 @@ def add(session: Session, given: NewStaff, *, by: Staff, now: datetime) -> Staff
 
     Raises Invalid.
     """
+    user = _add(session, given, by=by, now=now)
+    _invite(session, user, clean_line(given.email), now=now)
+    return _staff_of(user)
+
+
+def add_administrator(session: Session, given: NewStaff, *, now: datetime) -> str:
+    """From the command line: the first administrator, or one more, or the right and a new link for an agent there is.
+
+    Returns the token of the link, which works once and for `INVITED_FOR`. Raises Invalid, also for a customer's log-in.
+    """
+    user = session.scalar(select(User).where(User.username_key == username_key(clean_line(given.username))))
+    if user is None or user.staff is None:
+        user = _add(session, replace(given, is_admin=True), by=None, now=now)
+    else:
+        staff = _staff_of(user)
+        staff.is_admin, staff.active, staff.deactivated_at = True, True, None
+        audit.record(session, "admin_given", by=None, about=staff.name, now=now)
+    return one_time.issue(session, RESET, user=user, lifetime=INVITED_FOR, now=now)
+
+
+def _staff_of(user: User) -> Staff:
+    assert user.staff is not None
+    return user.staff
+
+
+def _add(session: Session, given: NewStaff, *, by: Staff | None, now: datetime) -> User:
     new = NewStaff(
         name=clean_line(given.name),
         email=clean_line(given.email),
@@ -101,8 +127,7 @@ def add(session: Session, given: NewStaff, *, by: Staff, now: datetime) -> Staff
     session.add_all([staff, user])
     session.flush()
     audit.record(session, "staff_added", by=by, about=staff.name, now=now, detail=f"{new.username}, {new.email}")
-    _invite(session, user, new.email, now=now)
-    return staff
+    return user
 
 
 def invite_again(session: Session, staff: Staff, *, by: Staff, now: datetime) -> None:
