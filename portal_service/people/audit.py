@@ -8,7 +8,6 @@ from sqlalchemy.orm import Session
 
 from portal_service.people.models import PeopleChange, Staff
 
-
 COMMAND_LINE = "casebridge"
 """Who did what somebody with access to the machine did by a command."""
 
