@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, event
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, event, text, true
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal_service.base import Base
@@ -16,7 +16,10 @@ from shared.ids import new_id
 
 
 class RequestType(Base):
-    """Step 1 of filing: billing, sales, level 1 support, level 2 support, custom programming request (S14)."""
+    """Step 1 of filing: billing, sales, level 1 support, level 2 support, custom programming request (S14).
+
+    `key` never changes: addresses, drafts and answers of the troubleshooter name it.
+    """
 
     __tablename__ = "request_types"
 
@@ -27,6 +30,8 @@ class RequestType(Base):
     hint_en: Mapped[str] = mapped_column(String(255), default="")
     hint_nl: Mapped[str] = mapped_column(String(255), default="")
     position: Mapped[int] = mapped_column(default=0)
+    active: Mapped[bool] = mapped_column(default=True, server_default=true())
+    """False: no new ticket is of it; those that are keep and show it."""
 
 
 class Product(Base):
@@ -49,6 +54,9 @@ class Category(Base):
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
     name_en: Mapped[str] = mapped_column(String(255), unique=True)
     name_nl: Mapped[str] = mapped_column(String(255))
+    position: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    active: Mapped[bool] = mapped_column(default=True, server_default=true())
+    """False: it is chosen no more; tickets that have it keep and show it."""
 
 
 def _created_at(context: Any) -> Any:
