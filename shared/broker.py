@@ -294,6 +294,7 @@ def _publish(connection: Connection, message: Message, **options: float) -> None
 
 def _amqp_options(place: str) -> dict[str, Any]:
     def on_blocked(reason: str) -> None:
+        metrics.broker_blocked.inc()
         log.warning("broker.blocked", broker=place, reason=reason, advice="look at its memory and disk alarms")
 
     return {

@@ -37,6 +37,7 @@ http_seconds = Histogram(
     "casebridge_http_request_duration_seconds", "Time from request to answer.", ["service", "route"]
 )
 publishes = Counter("casebridge_publish", "Messages given to the broker, by how it answered.", ["outcome"])
+broker_blocked = Counter("casebridge_broker_blocked", "Times the broker took nothing for lack of memory or disk.")
 publish_seconds = Histogram(
     "casebridge_publish_confirm_duration_seconds", "Time until the broker had answered a window of messages."
 )

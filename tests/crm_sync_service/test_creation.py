@@ -10,7 +10,7 @@ import pytest
 import crm_sync_service.models
 from crm_sync_service.connectors.base import AlreadyExistsError, InvalidError, UnreachableError
 from crm_sync_service.models import ContactMatch
-from shared.events import CaseChanged, Person
+from shared.events import CaseChanged, Person, Receipt
 from tests.crm_sync_service.engine import Engine, new_reply, new_ticket
 from tests.crm_sync_service.fake_crm import FakeCrm
 from tests.crm_sync_service.keyed_crm import KeyedCrm
@@ -60,6 +60,27 @@ def test_what_the_ticket_became_while_the_answer_was_lost_is_written_afterwards(
     engine.receive(replace(ticket, version=2, priority="urgent"))
     engine.settle_through_failures(3)
     assert (case_of(engine, ticket)["priority"], engine.sent(CaseChanged), engine.conflicts()) == ("critical", [], [])
+
+
+def test_a_case_deleted_before_its_making_was_known_is_neither_made_again_nor_asked_for_for_ever(open_database):
+    """FAILURES 6: the id is taken by what is deleted; the ticket says so, and somebody decides."""
+    crm = FakeCrm()
+    engine = Engine(open_database("sqlite", crm_sync_service.models.Base.metadata), crm)
+    crm.fail("create_case", LOST, when="after")
+    ticket = new_ticket()
+    engine.receive(ticket)
+    engine.settle()
+    [case_id] = crm.cases
+    crm.delete_case(case_id)
+    engine.settle_through_failures(4)
+    assert (engine.link(ticket).state, engine.lane(ticket.ticket_id).state) == ("case_deleted", "idle")
+    assert "was deleted in the CRM" in engine.receipt().reason
+    calls, told = len(crm.calls), len(engine.sent(Receipt))
+    engine.receive(replace(ticket, version=2, status="open"))
+    engine.settle_through_failures(3)
+    assert (len(crm.cases), crm.called("create_case")) == (1, 1)
+    assert [call.method for call in crm.calls[calls:] if call.method != "changed_cases"] == []
+    assert len(engine.sent(Receipt)) == told + 1
 
 
 def test_an_account_managers_edit_of_a_case_that_is_found_survives(engine, crm):

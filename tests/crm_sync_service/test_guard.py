@@ -187,6 +187,23 @@ class TestForbidden:
             assert gate.may_call(session, crm.name)
             assert session.scalars(select(Circuit)).all() == []
 
+    def test_a_case_that_is_hidden_from_us_is_not_taken_for_deleted(self, guarded, crm):
+        """FAILURES 48: neither a list without it nor a 403 is a deletion."""
+        ticket = new_ticket()
+        guarded.receive(ticket)
+        guarded.settle()
+        crm.hidden.update(crm.cases)
+        guarded.settle(seconds=300)
+        assert guarded.link(ticket).state == "linked"
+        crm.fail("get_case", ForbiddenError("403: not for you"), times=3)
+        guarded.receive(replace(ticket, version=2, status="open"))
+        for _ in range(3):
+            guarded.settle(seconds=70)
+        assert guarded.link(ticket).state == "linked"
+        for _ in range(6):
+            guarded.settle(seconds=130)
+        assert (guarded.case(ticket)["status"], guarded.link(ticket).in_sync) == ("assigned", True)
+
     def test_other_workers_know_of_it_within_seconds(self, database, crm):
         first, second = Guarded(database, crm), Guarded(database, crm)
         crm.fail("get_case", ForbiddenError("403"))

@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import event
 
 import shared.consumer
 from shared.clock import utc_now
@@ -122,6 +123,34 @@ def test_an_outage_of_the_database_makes_no_dead_letters(
 
     eventually(lambda: len(handler.ids) == 80)
     assert dead_letters(broker) == 0
+
+
+def test_a_database_that_cannot_be_written_confirms_nothing(
+    embedded, sqlite_service, new_messages, run_in_thread, eventually, monkeypatch
+):
+    """FAILURES 64: a full or read-only disk; what was not stored is not acknowledged, and comes again."""
+    monkeypatch.setattr(shared.consumer, "ATTEMPTS", 2)
+    monkeypatch.setattr(shared.consumer, "backoff_delay", lambda *_, **__: 0.02)
+    handed, read_only = [], threading.Event()
+    read_only.set()
+    pool = sqlite_service.database.engine.pool
+    event.listen(pool, "checkout", lambda dbapi, *_: dbapi.execute(f"PRAGMA query_only = {int(read_only.is_set())}"))
+
+    def handle(messages):
+        handed.append(len(messages))
+        sqlite_service.handle(messages)
+
+    publisher = embedded.publisher()
+    publisher.publish(new_messages(5))
+    publisher.close()
+    run_in_thread(Consumer(embedded, PORTAL_EVENTS, handle).run)
+    eventually(lambda: len(handed) > 12)
+    assert (sqlite_service.count(sqlite_service.applied), dead_letters(embedded)) == (0, 0)
+
+    read_only.clear()
+
+    eventually(lambda: sqlite_service.count(sqlite_service.applied) == 5)
+    assert dead_letters(embedded) == 0
 
 
 def test_a_stopped_consumer_gives_back_what_it_holds(broker, publish, new_messages, run_in_thread, eventually, handler):

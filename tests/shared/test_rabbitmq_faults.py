@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from shared import metrics
 from shared.broker import Broker, BrokerUnavailableError
 from shared.events import PORTAL_EVENTS
 from shared.topology import Topology
@@ -109,6 +110,15 @@ def test_a_message_the_queue_refuses_is_not_confirmed(rabbit, witness, new_messa
 def test_heartbeats_are_asked_for(rabbit, new_messages):
     with rabbit.connected() as connection:
         assert connection._raw.heartbeat == 30
+
+
+def test_a_broker_that_blocks_publishers_is_told_of_and_counted(rabbit, caplog, capsys):
+    """FAILURES 63: by the method that RabbitMQ sends when its memory or disk alarm goes off."""
+    before = metrics.REGISTRY.get_sample_value("casebridge_broker_blocked_total")
+    with rabbit.connected() as connection:
+        connection._raw._on_blocked()
+    assert metrics.REGISTRY.get_sample_value("casebridge_broker_blocked_total") == before + 1
+    assert "look at its memory and disk alarms" in capsys.readouterr().out + caplog.text
 
 
 def test_an_idle_publisher_whose_connection_died_recovers(proxied, proxy, new_messages):

@@ -1,5 +1,7 @@
 """From the outbox to the broker: nothing marked that is not stored there, nothing stuck, nothing lost."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -98,6 +100,28 @@ def test_a_running_relay_sends_within_milliseconds_of_the_commit(
     ids = service.add(1)
 
     assert received_ids(reader, 1) == [str(ids[0])]
+
+
+def test_a_broker_that_takes_nothing_keeps_no_lock_in_the_database(new_relay, sqlite_service, embedded, monkeypatch):
+    """FAILURES 63: a broker with a full disk or memory lets a publisher wait; people go on."""
+    sqlite_service.add(1)
+    relay = new_relay(sqlite_service, embedded)
+    reached, released = threading.Event(), threading.Event()
+
+    def wait(messages):
+        reached.set()
+        released.wait(10)
+        return set()
+
+    monkeypatch.setattr(relay._publisher, "publish", wait)
+    with ThreadPoolExecutor(1) as pool:
+        sent = pool.submit(relay.run_once, utc_now())
+        assert reached.wait(10)
+        sqlite_service.add(1)
+        assert (sent.done(), sqlite_service.waiting()) == (False, 2)
+        released.set()
+        with pytest.raises(RelayStalledError):
+            sent.result(10)
 
 
 def test_several_relays_share_a_backlog(new_relay, service, broker, run_in_thread, eventually):
