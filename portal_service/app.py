@@ -8,6 +8,7 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy import select
 
 from portal_service import site
+from portal_service.api.reference_web import reference_pages
 from portal_service.api.web import register_api
 from portal_service.base import open_database
 from portal_service.channels.web import mail_pages, recently_given_up
@@ -82,6 +83,7 @@ def create_app(settings: PortalSettings) -> Flask:
     open_to(app, Audience.STAFF, call_pages)
     open_to(app, Audience.CUSTOMER, case_pages, case_export_pages, request_pages)
     open_to(app, Audience.STAFF, staff_pages, staff_list_pages, decide_pages, access_pages, people_pages, mail_pages)
+    open_to(app, Audience.ANYONE, reference_pages)
     register_api(app)
     _set_up_templates(app, settings)
     return app

@@ -84,7 +84,8 @@ class Call:
         found = self.ticket(number, action)
         fields.lock(self.session, found)
         wanted = request.if_match
-        if wanted.as_set(include_weak=True) and not wanted.contains(str(found.version)):
+        versions = {tag.partition("-")[0] for tag in wanted.as_set()}
+        if wanted.as_set(include_weak=True) and str(found.version) not in versions:
             raise problems.ApiProblem(412, "changed", problems.CHANGED, headers={"ETag": etag(found)})
         return found
 

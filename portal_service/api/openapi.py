@@ -23,7 +23,7 @@ _PATH_SCHEMAS: dict[str | None, dict[str, Any]] = {
     None: {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[a-z0-9-]+$"},
 }
 _TOO_LONG = 414
-_ETAG = '^(\\*|"[0-9]{1,9}")$'
+_ETAG = '^(\\*|"[0-9]{1,9}(-[0-9a-f]{16})?")$'
 _ABOUT = """Everything the portal's pages do, for programs.
 
 Send a token with every call: `Authorization: Bearer cbt_...`. Get one by `POST /tokens`, or make one on the page
@@ -103,17 +103,25 @@ def _parameters(operation: Operation, plugin: MarshmallowPlugin) -> list[dict[st
         found.append(_header("Idempotency-Key", text, KEY_PATTERN))
     if operation.conditional and operation.changes:
         found.append(_header("If-Match", "Only if the ticket still has this ETag; else 412.", _ETAG))
+    if _has_validator(operation):
+        found.append(_header("If-None-Match", "The ETag of the answer one has: if it still holds, 304."))
     return found
 
 
-def _header(name: str, text: str, pattern: str) -> dict[str, Any]:
-    return {"name": name, "in": "header", "description": text, "schema": {"type": "string", "pattern": pattern}}
+def _has_validator(operation: Operation) -> bool:
+    return not operation.changes and not operation.download
+
+
+def _header(name: str, text: str, pattern: str = "") -> dict[str, Any]:
+    schema = {"type": "string"} | ({"pattern": pattern} if pattern else {})
+    return {"name": name, "in": "header", "description": text, "schema": schema}
 
 
 def _responses(operation: Operation) -> dict[str, Any]:
-    return {str(operation.status): _success(operation)} | {
-        str(status): _refusal(status, operation) for status in sorted(_refusals(operation))
-    }
+    found = {str(operation.status): _success(operation)}
+    if _has_validator(operation):
+        found["304"] = {"description": HTTPStatus(304).phrase, "headers": _headers(operation)}
+    return found | {str(status): _refusal(status, operation) for status in sorted(_refusals(operation))}
 
 
 def _success(operation: Operation) -> dict[str, Any]:
@@ -131,7 +139,9 @@ def _headers(operation: Operation) -> dict[str, Any]:
     if operation.who not in {Who.ANYONE, Who.READER}:
         found |= _RATE
     if operation.conditional and operation.status != HTTPStatus.NO_CONTENT:
-        found["ETag"] = _text_header("The ticket's version, for If-Match.")
+        found["ETag"] = _text_header("The ticket's version, for If-Match; of GET also for If-None-Match.")
+    elif _has_validator(operation):
+        found["ETag"] = _text_header("For If-None-Match.")
     return found
 
 

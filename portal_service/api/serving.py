@@ -4,7 +4,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from flask import Response, g, request
@@ -62,7 +62,18 @@ def _act(
     if not text:
         response.headers.pop("Content-Type", None)
     response.headers.update(answer.headers)
-    return response
+    return response if operation.changes else _unless_known(response)
+
+
+def _unless_known(response: Response) -> Response:
+    """The answer with an ETag of all that it says, or 304 for a caller who has it already.
+
+    What belongs to a ticket begins with the ticket's version, which is what If-Match looks at.
+    """
+    digest = hashlib.sha256(response.get_data()).hexdigest()[:16]
+    version, _weak = response.get_etag()
+    response.set_etag(f"{version}-{digest}" if version else digest)
+    return cast("Response", response.make_conditional(request))
 
 
 def _admit_first(operation: Operation) -> None:

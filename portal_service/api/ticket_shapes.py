@@ -71,7 +71,7 @@ class TicketPage(Out):
 class TicketOut(TicketLine):
     """A ticket as its requester may read it."""
 
-    version = fields.Integer(metadata={"description": "Also the ETag."})
+    version = fields.Integer(metadata={"description": "What the ETag begins with."})
     description = fields.String()
     link_url = nullable(fields.String())
     details = fields.Dict(keys=fields.String(), values=fields.String())

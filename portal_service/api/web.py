@@ -1,10 +1,8 @@
-"""The API's addresses: the calls, their description and its page."""
+"""The API's addresses: the calls and their description."""
 
 from functools import partial
-from importlib.resources import files
-from pathlib import Path
 
-from flask import Blueprint, Flask, Response, jsonify, render_template, send_from_directory
+from flask import Blueprint, Flask, Response, jsonify
 from flask.typing import ResponseReturnValue
 
 from portal_service.api import (  # noqa: F401 (declare their operations)
@@ -30,19 +28,15 @@ from portal_service.api.operations import OPERATIONS, Operation
 from portal_service.api.serving import serve, tell_usage
 from shared.web import exempt_from_csrf
 
-_SWAGGER_FILES = '"swagger-ui.css", "swagger-ui-bundle.js"'
-
 
 def register_api(app: Flask) -> None:
     """Serve the API. It reads tokens and no cookies, so no other site can use a visitor's browser for it."""
-    api = Blueprint("api", __name__, url_prefix="/api/v1", static_folder="static", static_url_path="/static")
+    api = Blueprint("api", __name__, url_prefix="/api/v1")
     for operation in OPERATIONS:
         api.add_url_rule(
             operation.rule, operation.name, _view(operation), methods=[operation.method], strict_slashes=True
         )
     api.add_url_rule("/openapi.json", "openapi", _description)
-    api.add_url_rule("/docs", "docs", _page)
-    api.add_url_rule(f"/docs/<any({_SWAGGER_FILES}):name>", "docs_file", _file)
     problems.register(api)
     api.after_request(tell_usage)
     app.register_blueprint(api)
@@ -62,12 +56,3 @@ def _serve(operation: Operation, **path: object) -> Response:
 def _description() -> ResponseReturnValue:
     """For programs that are made from it."""
     return jsonify(openapi.description())
-
-
-def _page() -> ResponseReturnValue:
-    return render_template("api/docs.html")
-
-
-def _file(name: str) -> ResponseReturnValue:
-    """Swagger UI as its package brings it: nothing comes from another host."""
-    return send_from_directory(Path(str(files("flask_swagger_ui"))) / "dist", name)

@@ -23,6 +23,8 @@ WITHOUT_A_CALL = {
     "two_factor.add_passkey": "passkeys: only a browser can make and use them",
     "sso.start": "the company log-in leads a browser to another site; make a token on the page afterwards",
     "sso.callback": "the company log-in leads a browser to another site; make a token on the page afterwards",
+    "api_docs.contents": "how to use the API: for programs there is openapi.json",
+    "api_docs.topic": "how to use the API: for programs there is openapi.json",
     "drafts.token": "a fresh form token: the API has no forms",
     "signed_files.signed": "the link is the permission, for account managers without a log-in",
     "case_exports.export_cases": "the list of tickets as CSV: the same list is GET /tickets",

@@ -1,12 +1,15 @@
 """The other things pages do: knowledge, drafts, people, registrations, one's own log-in."""
 
+import re
 from collections.abc import Callable
+from html import unescape
 from io import BytesIO
 
 import pyotp
 import pytest
 from flask import Flask
 
+from portal_service.api.operations import OPERATIONS
 from portal_service.demo import PASSWORD
 from tests.portal_service.api.calling import Program, code_of, faults, program_of
 
@@ -163,12 +166,33 @@ def test_logging_in_with_a_second_step(carol: Program, nobody: Program, program:
     assert carol.post("/me/authenticator/remove", {"password": PASSWORD}).status_code == 204
 
 
-def test_the_description_and_its_page_need_no_token_and_no_other_host(nobody: Program) -> None:
+def test_the_description_and_its_pages_need_no_token_no_script_and_no_other_host(nobody: Program) -> None:
     assert nobody.get("/openapi.json").json["openapi"] == "3.1.0"
-    page = nobody.get("/docs")
-    assert "script-src" not in page.headers["Content-Security-Policy"]
-    for address in ("/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/static/docs.js"):
-        assert f"/api/v1{address}" in page.text
-        assert nobody.get(address).status_code == 200
-    assert "http" not in page.text.replace("https://localhost", "")
+    contents = nobody.get("/docs").text
+    described = set(re.findall(r'href="/api/v1(/docs/[a-z]+)"', contents))
+    assert len(described) > 10
+    for address in ["/docs", *described]:
+        page = nobody.get(address)
+        assert page.status_code == 200, address
+        assert len(page.data) + _loaded(nobody, page.text) < 150_000, address
+        assert "http" not in re.sub(r"http://localhost[/\w]*", "", page.text), address
+        ids = set(re.findall(r' id="([^"]+)"', page.text))
+        assert set(re.findall(r'href="#([^"]+)"', page.text)) <= ids, "a link to a shape that is not on the page"
     assert nobody.get("/docs/index.html").status_code == 404
+
+
+def test_the_pages_say_what_every_call_takes_and_gives(nobody: Program) -> None:
+    pages = {one.tag: unescape(nobody.get(f"/docs/{one.tag}").text) for one in OPERATIONS}
+    for one in OPERATIONS:
+        assert f'<h2 id="{one.name}">' in pages[one.tag], one.name
+        for shape in (one.body, one.answer):
+            assert shape is None or f'<h2 id="{shape.__name__}">' in pages[one.tag], one.name
+    assert "<code>score</code></dt>\n  <dd>integer, 1 to 5" in pages["tickets"]
+    assert 'list of <a href="#TicketLine">' in pages["tickets"]
+
+
+def _loaded(program: Program, page: str) -> int:
+    """Bytes of the styles, scripts and pictures of a page."""
+    found = re.findall(r'(?:src|href)="(/static/[^"]+)"', page)
+    assert found
+    return sum(len(program.client.get(address, buffered=True).data) for address in found)
