@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from portal_service.messages import message
 
 UNKNOWN = message("Please choose one of the entries of the list.")
+NOT_OFFERED = message("This type of request is no longer offered. Please choose another one.")
 PRODUCT_OR_CATEGORY = message("Please choose a product or a category.")
 
 
