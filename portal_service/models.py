@@ -4,7 +4,7 @@ from portal_service.api.models import KeptAnswer
 from portal_service.base import Base
 from portal_service.channels.models import OutgoingMail, SuppressedAddress
 from portal_service.clocks.models import ClockStrike
-from portal_service.crm.models import CrmStatus, Mirror
+from portal_service.crm.models import CrmStatus, CrmUser, Mirror
 from portal_service.files.models import Attachment, StagedFile
 from portal_service.guests.models import GuestKey, GuestTicket
 from portal_service.knowledge.download_models import Download
@@ -76,6 +76,7 @@ __all__ = [
     "Contact",
     "ContactEmail",
     "CrmStatus",
+    "CrmUser",
     "Deflection",
     "Download",
     "Draft",

@@ -6,16 +6,15 @@ from typing import TypeVar
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
+from portal_service.crm import users
+from portal_service.crm.users import CRM
 from portal_service.people.models import Account, AccountGrant, Contact, ContactEmail, Staff, User
 from portal_service.tickets import fields, history, snapshots
-from portal_service.tickets.actor import Actor
 from portal_service.tickets.models import Product, Ticket
 from shared.emails import email_key
 from shared.events import DirectoryChanged
 
 Record = TypeVar("Record", Account, Product)
-
-CRM = Actor(kind="crm", name="CRM")
 
 
 def find_or_stub(session: Session, model: type[Record], crm_id: str | None, name: str | None) -> Record | None:
@@ -148,19 +147,15 @@ def _move_grant(session: Session, grant: AccountGrant, *, contact: Contact, acco
 
 def _user(session: Session, event: DirectoryChanged, now: datetime) -> None:
     """A CRM user who is a support agent here: known by his id, or linked once by an address that is only his."""
+    users.remember(session, event)
     staff = session.scalar(select(Staff).where(Staff.crm_id == event.crm_id)) or _staff_by_email(session, event)
     if staff is None or not _take(staff, event):
         return
-    staff.active = event.active and staff.deactivated_at is None
-    staff.crm_id = event.crm_id
-    if event.merged_into is not None and event.merged_into != event.crm_id:
-        staff.crm_id, staff.active = event.merged_into, staff.deactivated_at is None
-    session.flush()
-    for ticket in session.scalars(
-        _open_to_change().where(Ticket.foreign_assignee["crm_id"].as_string() == staff.crm_id)
-    ):
-        fields.set_assignee(session, ticket, staff, actor=CRM, now=now)
-        snapshots.publish(session, ticket, actor=CRM, now=now)
+    is_merged = event.merged_into is not None and event.merged_into != event.crm_id
+    staff.active = (event.active or is_merged) and staff.deactivated_at is None
+    user_id = event.merged_into if is_merged and event.merged_into else event.crm_id
+    if staff.crm_id != user_id and session.scalar(select(Staff.id).where(Staff.crm_id == user_id)) is None:
+        users.link(session, staff, user_id, now=now)
 
 
 def _staff_by_email(session: Session, event: DirectoryChanged) -> Staff | None:

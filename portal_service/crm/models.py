@@ -3,7 +3,7 @@
 import uuid
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, String, Text
+from sqlalchemy import JSON, ForeignKey, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal_service.base import Base
@@ -30,6 +30,19 @@ class Mirror(Base):
     """Fields that both sides changed and that wait for a person's choice."""
     heard_at: Mapped[datetime | None]
     """When the newest receipt came, by our clock."""
+
+
+class CrmUser(Base):
+    """Somebody who logs in to the CRM, whether an agent here or not."""
+
+    __tablename__ = "crm_users"
+
+    crm_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    revision: Mapped[int]
+    name: Mapped[str] = mapped_column(String(255))
+    active: Mapped[bool]
+    emails: Mapped[list[str]] = mapped_column(JSON)
+    """As they are compared: `email_key` of each."""
 
 
 class Resend(Base):

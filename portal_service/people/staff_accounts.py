@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, selectinload
 
+from portal_service.crm import users as crm_users
 from portal_service.messages import message
 from portal_service.people import audit, letters, one_time, passwords, second_factor
 from portal_service.people.auth import username_key
@@ -126,6 +127,9 @@ def _add(session: Session, given: NewStaff, *, by: Staff | None, now: datetime) 
     )
     session.add_all([staff, user])
     session.flush()
+    found = crm_users.find_for(session, staff)
+    if found is not None:
+        crm_users.link(session, staff, found.crm_id, now=now)
     audit.record(session, "staff_added", by=by, about=staff.name, now=now, detail=f"{new.username}, {new.email}")
     return user
 

@@ -5,6 +5,7 @@ from sqlalchemy import func, select
 
 from portal_service.crm.handlers import apply
 from portal_service.people.models import Account, Contact, ContactEmail, Staff
+from portal_service.people.staff_accounts import NewStaff, add_administrator
 from portal_service.tickets.actions import apply_case_change, delete
 from portal_service.tickets.models import Product
 from shared.emails import email_key, is_email
@@ -50,6 +51,38 @@ def test_crm_users_do_not_become_agents_but_agents_are_linked(desk: Help) -> Non
         assert (nora.crm_id, nora.email) == ("U-7", "nora@support.example")
         tell(desk, session, "user", "U-7", "Nora Bakker", revision=2, active=False)
         assert nora.active is False
+
+
+def test_an_agent_added_after_the_crm_told_of_the_user_is_linked(desk: Help) -> None:
+    with desk.write() as session:
+        tell(desk, session, "user", "U-ruth", "Ruth", emails=("Ruth@support.example",), revision=3)
+        tell(desk, session, "user", "U-ruth", "Ruth", revision=2, active=False)
+        tell(desk, session, "user", "U-gone", "Gus", emails=("gus@support.example",), active=False)
+        for name in ("ruth", "gus"):
+            given = NewStaff(name=name, email=f"{name}@support.example", username=name, language="en")
+            add_administrator(session, given, now=desk.clock.now)
+        assert desk.staff(session, "ruth").crm_id == "U-ruth"
+        assert desk.staff(session, "gus").crm_id is None
+
+
+@pytest.mark.parametrize("how", ["found by his address", "merged into another user"])
+def test_the_tickets_of_an_agent_tell_of_the_user_he_turned_out_to_be(desk: Help, how: str) -> None:
+    with desk.write() as session:
+        ticket = desk.submit(session)
+        assert ticket.assignee is not None
+        agent, version = ticket.assignee, ticket.version
+        if how == "found by his address":
+            agent.crm_id = None
+            session.flush()
+            tell(desk, session, "user", "U-new", agent.name, emails=(agent.email,))
+        else:
+            assert agent.crm_id is not None
+            tell(desk, session, "user", agent.crm_id, agent.name, revision=9, active=False, merged_into="U-new")
+        assert (agent.crm_id, agent.active) == ("U-new", True)
+        assert ticket.version == version + 1
+        told = [event for event in desk.told(session) if isinstance(event, TicketChanged)][-1]
+        assert told.assignee is not None
+        assert told.assignee.crm_id == "U-new"
 
 
 def test_a_foreign_assignee_becomes_the_agent_once_linked(desk: Help) -> None:
