@@ -18,8 +18,9 @@ from portal_service.files.storage import store_upload
 from portal_service.files.web import FULL, MOST_STAGED
 from portal_service.messages import message
 from portal_service.people.models import Contact
-from portal_service.tickets import actions, choices, filing_form
+from portal_service.tickets import actions, choices, filing_form, referring
 from portal_service.tickets.errors import UNKNOWN, Invalid
+from portal_service.tickets.handling import NO_SUCH_PARENT
 from portal_service.tickets.text import REQUIRED
 from portal_service.web.forms import Entered
 from portal_service.web.visits import this_portal
@@ -65,7 +66,10 @@ def file_ticket(call: Call) -> Answer:
     call.agents_need_scope()
     form = _form(call)
     contact = _requester(call)
+    earlier = call.sees(call.body["parent_number"]) if "parent_number" in call.body else None
     errors = filing_form.time_errors(form, now=call.now) | ({} if contact else {"contact_id": UNKNOWN})
+    if "parent_number" in call.body and earlier is None:
+        errors["parent_number"] = NO_SUCH_PARENT
     if errors or contact is None:
         raise problems.invalid(_named(errors))
     try:
@@ -74,6 +78,8 @@ def file_ticket(call: Call) -> Answer:
         )
     except Invalid as invalid:
         raise problems.invalid(_named(invalid.errors)) from invalid
+    if earlier is not None:
+        referring.refer(call.session, found, earlier, actor=call.actor(), now=call.now)
     return Answer(ticket_of(call, found), headers={"ETag": etag(found), "Location": f"/api/v1/tickets/{found.number}"})
 
 

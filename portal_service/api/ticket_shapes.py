@@ -208,6 +208,9 @@ class NewTicketIn(Schema):
     call_time = pattern(MOMENT, 16, metadata={"description": "When to phone, in `call_zone`."})
     call_zone = text(64, load_default="UTC")
     link_url = text(4000)
+    parent_number = Number(
+        validate=Range(min=1, max=10**15), metadata={"description": "A ticket one may read, which this one refers to."}
+    )
     information = fields.Nested(Information)
     files = _file_ids()
 

@@ -23,7 +23,7 @@ NATURES = {"incident": "Incident", "service": "Service request"}
 _URGENT = {"incident"}
 KEPT = (
     "form_token", "account_id", "product_id", "category_id", "subject", "description", "nature", "needed_by",
-    "link_url", "call_time", "timezone", "favourite_staff_id", *INFORMATION,
+    "link_url", "call_time", "timezone", "favourite_staff_id", "parent_number", "split_from", *INFORMATION,
 )  # fmt: skip
 """The fields a draft keeps."""
 

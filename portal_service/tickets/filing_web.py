@@ -1,8 +1,10 @@
 """Filing a ticket in two steps: what kind, then what about (S14 - S29). Customers for themselves, staff for others."""
 
 import random
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
@@ -17,12 +19,13 @@ from portal_service.guests.keys import issue_key
 from portal_service.messages import message
 from portal_service.people.browsers import browser_name
 from portal_service.people.models import Contact, User
-from portal_service.tickets import actions, choices, drafts, filing_form
+from portal_service.tickets import actions, choices, drafts, filing_form, queries, referring
 from portal_service.tickets.drafts import Place, Typed
 from portal_service.tickets.errors import Invalid
 from portal_service.tickets.filing_form import INFORMATION, KEPT, NATURES
-from portal_service.tickets.models import RequestType, Ticket
+from portal_service.tickets.models import Reply, RequestType, Ticket
 from portal_service.tickets.received import told_about
+from portal_service.tickets.records import Records
 from portal_service.tickets.rescue import rescue_token
 from portal_service.tickets.text import clean_body, clean_line
 from portal_service.tickets.web import own_case
@@ -59,24 +62,26 @@ class Filing:
 def choose_type() -> ResponseReturnValue:
     chosen = request.args.get("type")
     if chosen:
-        return redirect(url_for("requests.describe", type_key=chosen), 303)
-    return choose_type_page(url_for("requests.choose_type"), missing=chosen is not None)
+        return redirect(url_for("requests.describe", type_key=chosen, **_referring()), 303)
+    earlier = earlier_ticket(this_visit(), request.args.get("from", ""))
+    return choose_type_page(url_for("requests.choose_type"), missing=chosen is not None, earlier=earlier)
 
 
 @request_pages.get("/new/<type_key>")
 def describe(type_key: str) -> ResponseReturnValue:
-    return new_form_page(_own_filing(this_visit(), type_key))
+    return new_form_page(read_filing(this_visit(), type_key))
 
 
 @request_pages.post("/new/<type_key>")
 def submit(type_key: str) -> ResponseReturnValue:
-    _own_filing(this_visit(), type_key)
     form = entered()
+    if request.files:
+        read_filing(this_visit(), type_key)
     received = receive_files(form)
-    number = file_ticket(form, received, lambda visit: _own_filing(visit, type_key))
+    number = file_ticket(form, received, type_key)
     if number is not None:
         return redirect(url_for("requests.received", number=number), 303)
-    return form_page(_own_filing(this_visit(), type_key), form, received), form.status_code
+    return form_page(read_filing(this_visit(), type_key), form, received), form.status_code
 
 
 @request_pages.get("/<ticket:number>/received")
@@ -100,37 +105,46 @@ def make_key(number: int) -> ResponseReturnValue:
     return redirect(url_for("requests.received", number=number), 303)
 
 
-def file_ticket(form: Entered, files: Sequence[Upload], filing: Callable[[Visit], Filing]) -> int | None:
-    """File what was entered; returns the ticket's number, or None after putting what is wrong into the form.
+def file_ticket(
+    form: Entered, files: Sequence[Upload], type_key: str, contact_id: uuid.UUID | None = None
+) -> int | None:
+    """File what was entered, an agent for this contact; returns the ticket's number, or None after putting what is wrong into the form.
 
     A form sent twice gives the same ticket twice: its token is stored with the ticket. What was refused is kept as a
     draft, so that nothing is lost when the visitor goes away.
     """
     form.values.setdefault("timezone", this_visit().signed_in.timezone)
     form.refuse(filing_form.time_errors(form, now=utc_now()))
-    number = None if form.errors else _file(form, files, filing)
+    number = None if form.errors else _file(form, files, type_key, contact_id)
     if number is None:
-        _keep_draft(form, files, filing)
+        _keep_draft(form, files, type_key, contact_id)
     return number
 
 
-def choose_type_page(next_url: str, *, missing: bool, on_behalf_of: Contact | None = None) -> str:
+def choose_type_page(
+    next_url: str, *, missing: bool, on_behalf_of: Contact | None = None, earlier: Ticket | None = None
+) -> str:
     return render_template(
         "tickets/choose_type.html",
         types=choices.request_types(this_visit().session),
         next_url=next_url,
         missing=missing,
-        chosen=request.args.get("chosen"),
+        chosen=request.args.get("chosen") or (earlier.request_type.key if earlier else None),
         on_behalf_of=on_behalf_of,
+        earlier=earlier,
     )
 
 
 def new_form_page(filing: Filing) -> str:
-    """The form with the visitor's draft, or blank but for what the page can fill in itself."""
+    """The form with the visitor's draft, or blank but for what the page can fill in itself.
+
+    A link brings words along, or names an earlier ticket that the new one refers to (S55).
+    """
     visit = this_visit()
     draft = drafts.find(visit.session, filing.place(visit.signed_in), now=visit.now)
-    if draft is None or any(filled_in().values()):
-        return form_page(filing, _blank_form(filing, visit))
+    brought = _brought_along(visit)
+    if draft is None or any(brought.values()):
+        return form_page(filing, _blank_form(filing, visit, brought))
     form = Entered({"form_token": str(new_id()), "timezone": _zone(filing, visit), **draft.values})
     form.values["draft_revision"] = str(draft.revision)
     return form_page(filing, form, kept_files(draft.files), draft=draft)
@@ -141,6 +155,7 @@ def form_page(filing: Filing, form: Entered, files: Sequence[Upload] = (), *, dr
     reading = visit.session
     own = choices.accounts_of(reading, filing.contact)
     place = filing.place(visit.signed_in)
+    earlier = earlier_ticket(visit, form["parent_number"])
     return render_template(
         "tickets/form.html",
         form=form,
@@ -148,6 +163,8 @@ def form_page(filing: Filing, form: Entered, files: Sequence[Upload] = (), *, dr
         type=filing.type,
         draft=draft,
         rescue=rescue_token(place),
+        earlier=earlier,
+        carried=referring.files_of(split) if (split := _split_off(visit, earlier, form)) else [],
         save_url=url_for("drafts.save", type_key=place.type_key, contact_id=place.contact_id),
         on_behalf_of=filing.contact if filing.by_staff else None,
         back_url=_first_step(filing),
@@ -166,9 +183,40 @@ def typed_in(form: Entered, files: Sequence[Upload]) -> Typed:
     return Typed(values={name: form[name] for name in KEPT}, files=[file.id for file in files])
 
 
-def _blank_form(filing: Filing, visit: Visit) -> Entered:
+def earlier_ticket(visit: Visit, text: str) -> Ticket | None:
+    """The ticket a new one refers to, if there is such a one and the visitor may read it."""
+    number = referring.number_in(text)
+    if not number:
+        return None
+    if visit.signed_in.staff_id is not None:
+        return queries.ticket_for_staff(visit.session, number)
+    return queries.ticket_for_contact(visit.session, visit.contact, number)
+
+
+def _brought_along(visit: Visit) -> Mapping[str, str]:
+    earlier = earlier_ticket(visit, request.args.get("from", ""))
+    if earlier is None:
+        return filled_in()
+    asked = Entered({"split_from": request.args.get("reply", "")})
+    return referring.values_of(earlier, _split_off(visit, earlier, asked))
+
+
+def _split_off(visit: Visit, earlier: Ticket | None, form: Entered) -> Reply | None:
+    """The reply that an agent makes a ticket of its own of."""
+    position = referring.number_in(form["split_from"])
+    if earlier is None or not position or visit.signed_in.staff_id is None:
+        return None
+    return referring.reply_of(visit.session, earlier, position)
+
+
+def _referring() -> dict[str, Any]:
+    """The part of an address that names the earlier ticket."""
+    return {"from": request.args["from"]} if request.args.get("from") else {}
+
+
+def _blank_form(filing: Filing, visit: Visit, brought: Mapping[str, str]) -> Entered:
     browser = "" if filing.by_staff else browser_name(request.user_agent.string)
-    return Entered({"form_token": str(new_id()), "browser": browser, "timezone": _zone(filing, visit), **filled_in()})
+    return Entered({"form_token": str(new_id()), "browser": browser, "timezone": _zone(filing, visit), **brought})
 
 
 def _zone(filing: Filing, visit: Visit) -> str:
@@ -182,26 +230,32 @@ def _zone(filing: Filing, visit: Visit) -> str:
 def _first_step(filing: Filing) -> str:
     if filing.by_staff:
         return url_for("staff.choose_type", contact_id=filing.contact.id, chosen=filing.type.key)
-    return url_for("requests.choose_type", chosen=filing.type.key)
+    return url_for("requests.choose_type", chosen=filing.type.key, **_referring())
 
 
-def _own_filing(visit: Visit, type_key: str) -> Filing:
-    found = choices.request_type(visit.session, type_key) or abort(404)
-    return Filing(type=found, contact=visit.contact, by_staff=False)
+def read_filing(
+    visit: Visit, type_key: str, contact_id: uuid.UUID | None = None, *, found: Records | None = None
+) -> Filing:
+    """Whose request this is: a customer's own, or one an agent files for a contact; anything else does not exist."""
+    kind = found.request_type if found else choices.request_type(visit.session, type_key)
+    by_staff = visit.signed_in.staff_id is not None
+    if kind is None or by_staff != (contact_id is not None):
+        abort(404)
+    contact = visit.session.get(Contact, contact_id) if contact_id else visit.contact
+    if contact is None or not contact.active:
+        abort(404)
+    return Filing(type=kind, contact=contact, by_staff=by_staff)
 
 
-def _file(form: Entered, files: Sequence[Upload], filing: Callable[[Visit], Filing]) -> int | None:
+def _file(form: Entered, files: Sequence[Upload], type_key: str, contact_id: uuid.UUID | None) -> int | None:
     token = ticket_token(form)
     try:
-        with acting() as visit:
-            earlier = actions.find_imported(visit.session, token)
-            if earlier is not None:
-                return _again(visit, earlier, form)
-            asked = filing(visit)
-            new = _new_ticket(form, tuple(files), asked, visit, token)
-            ticket = actions.submit_ticket(
-                visit.session, new, actor=visit.actor, now=visit.now, rng=random.SystemRandom()
-            )
+        with acting(as_known=True) as visit:
+            found = _records(visit, form, type_key, contact_id, token)
+            if found.earlier is not None:
+                return _again(visit, found.earlier, form)
+            asked = read_filing(visit, type_key, contact_id, found=found)
+            ticket = _submit(visit, asked, form, files, token, found)
             if form["draft_revision"]:
                 drafts.forget(visit.session, asked.place(visit.signed_in))
             return ticket.number
@@ -218,6 +272,37 @@ def _file(form: Entered, files: Sequence[Upload], filing: Callable[[Visit], Fili
 
 
 def _again(visit: Visit, earlier: Ticket, form: Entered) -> int | None:
+def _records(visit: Visit, form: Entered, type_key: str, contact_id: uuid.UUID | None, token: str) -> Records:
+    return actions.read_records(
+        visit.session,
+        type_key=type_key,
+        account_id=form.id("account_id"),
+        contact_id=contact_id or visit.signed_in.contact_id,
+        product_id=form.id("product_id"),
+        category_id=form.id("category_id"),
+        external_ref=token,
+    )
+
+
+def _submit(visit: Visit, asked: Filing, form: Entered, files: Sequence[Upload], token: str, found: Records) -> Ticket:
+    """Raises Invalid."""
+    earlier = earlier_ticket(visit, form["parent_number"])
+    split = _split_off(visit, earlier, form)
+    carried = referring.files_of(split) if split else []
+    new = _new_ticket(form, (*carried, *files), asked, visit, token)
+    ticket = actions.submit_ticket(
+        visit.session,
+        new,
+        actor=visit.actor,
+        now=visit.now,
+        rng=random.SystemRandom(),
+        records=found if asked.type.active else None,
+    )
+    if earlier is not None:
+        referring.refer(visit.session, ticket, earlier, actor=visit.actor, now=visit.now, split=split is not None)
+    return ticket
+
+
     """The number of the ticket this very form made before, for those who may see it.
 
     Other words than those of that ticket are no repetition, but a second request from a page that was used before.
@@ -232,11 +317,11 @@ def _again(visit: Visit, earlier: Ticket, form: Entered) -> int | None:
     return earlier.number
 
 
-def _keep_draft(form: Entered, files: Sequence[Upload], filing: Callable[[Visit], Filing]) -> None:
+def _keep_draft(form: Entered, files: Sequence[Upload], type_key: str, contact_id: uuid.UUID | None) -> None:
     owner = files_owner()
     try:
         with acting() as visit:
-            place = filing(visit).place(visit.signed_in)
+            place = read_filing(visit, type_key, contact_id).place(visit.signed_in)
             draft = drafts.save(visit.session, place, typed_in(form, files), revision=None, owner=owner, now=visit.now)
             form.values["draft_revision"] = str(draft.revision) if draft else ""
     except Invalid as invalid:

@@ -180,7 +180,7 @@ def tickets_to_call(session: Session, *, limit: int) -> Sequence[Ticket]:
 
 
 def followers(session: Session, ticket: Ticket) -> Sequence[Ticket]:
-    """The tickets that follow from this one, for staff."""
+    """The tickets that follow from this one, for staff; not each of them may be seen by a customer."""
     query = select(Ticket).where(Ticket.parent_number == ticket.number, Ticket.deleted_at.is_(None))
     return session.scalars(query.order_by(Ticket.number)).all()
 

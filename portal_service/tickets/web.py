@@ -261,6 +261,7 @@ def _details_page(visit: Visit, found: Ticket, **more: Any) -> str:
         first_files=[file for file in attached if file.entry_id is None],
         days_closed=_days_closed(found, visit.now),
         parent=_visible_parent(visit, found),
+        followers=[one for one in queries.followers(visit.session, found) if policy.sees(visit.contact, one)],
         reason=_reason(found),
         changes=history_lines(queries.history(visit.session, found, public_only=True)),
         **more,

@@ -93,6 +93,7 @@ FIELD: Mapping[str, str] = {
     "description": _l("Description"),
     "parent_number": _l("Parent"),
     "rating": _l("Rating"),
+    "split": _l("Ticket of its own made of a reply"),
 }
 ACTION: Mapping[str, str] = {
     "created": _l("Submitted the request"),
@@ -231,6 +232,8 @@ def _sentence(entry: HistoryEntry) -> str:
 
 def _who(entry: HistoryEntry) -> str:
     if entry.actor_kind != "crm":
+    if entry.field == "split":
+        return f"{field}: {entry.after}"
         return entry.actor_name
     return str(_("%(name)s, in the CRM", name=entry.actor_name))
 

@@ -116,3 +116,11 @@ def test_what_was_said_stays_and_the_attempt_is_remembered(carol: Program, sam: 
     last = sam.get(f"/tickets/{number}/history").json["items"][-1]
     assert (last["action"], last["field"]) == ("refused", "description")
     assert "refused" not in carol.get(f"/tickets/{number}/history").text
+
+
+def test_a_ticket_refers_to_one_its_requester_may_read(carol: Program, dave: Program) -> None:
+    old = carol.file()
+    new = carol.file(parent_number=old)
+    assert carol.get(f"/tickets/{new}").json["parent_number"] == old
+    refused = dave.post("/tickets", dave.request(parent_number=old))
+    assert (refused.status_code, list(faults(refused))) == (422, ["parent_number"])
