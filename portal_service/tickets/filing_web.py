@@ -161,10 +161,11 @@ def form_page(filing: Filing, form: Entered, files: Sequence[Upload] = (), *, dr
         form=form,
         kept=keep(files),
         type=filing.type,
+        other_types=[] if filing.type.active else [(one.id, name_of(one)) for one in choices.request_types(reading)],
         draft=draft,
-        rescue=rescue_token(place),
         earlier=earlier,
         carried=referring.files_of(split) if (split := _split_off(visit, earlier, form)) else [],
+        rescue=rescue_token(place),
         save_url=url_for("drafts.save", type_key=place.type_key, contact_id=place.contact_id),
         on_behalf_of=filing.contact if filing.by_staff else None,
         back_url=_first_step(filing),
@@ -271,7 +272,6 @@ def _file(form: Entered, files: Sequence[Upload], type_key: str, contact_id: uui
     return None
 
 
-def _again(visit: Visit, earlier: Ticket, form: Entered) -> int | None:
 def _records(visit: Visit, form: Entered, type_key: str, contact_id: uuid.UUID | None, token: str) -> Records:
     return actions.read_records(
         visit.session,
@@ -303,6 +303,7 @@ def _submit(visit: Visit, asked: Filing, form: Entered, files: Sequence[Upload],
     return ticket
 
 
+def _again(visit: Visit, earlier: Ticket, form: Entered) -> int | None:
     """The number of the ticket this very form made before, for those who may see it.
 
     Other words than those of that ticket are no repetition, but a second request from a page that was used before.
@@ -332,7 +333,7 @@ def _new_ticket(
     form: Entered, files: tuple[StoredFile, ...], filing: Filing, visit: Visit, token: str
 ) -> actions.NewTicket:
     return actions.NewTicket(
-        request_type_id=filing.type.id,
+        request_type_id=filing.type.id if filing.type.active else form.id("request_type_id"),
         account_id=form.id("account_id"),
         contact_id=filing.contact.id,
         product_id=form.id("product_id"),

@@ -161,6 +161,16 @@ PEOPLE_ACTION: Mapping[str, str] = {
     "second_step_removed": _l("Removed the second step"),
     "access_granted": _l("Gave access to an account"),
     "access_withdrawn": _l("Withdrew access to an account"),
+    "type_added": _l("Added a request type"),
+    "type_changed": _l("Changed a request type"),
+    "type_moved": _l("Moved a request type"),
+    "type_withdrawn": _l("Withdrew a request type"),
+    "type_offered": _l("Offered a request type again"),
+    "category_added": _l("Added a category"),
+    "category_changed": _l("Changed a category"),
+    "category_moved": _l("Moved a category"),
+    "category_withdrawn": _l("Withdrew a category"),
+    "category_offered": _l("Offered a category again"),
 }
 # Recommended information (S25): stored under the English label, shown under the reader's.
 DETAIL: Mapping[str, str] = {
@@ -222,6 +232,8 @@ def freshness_text(state: Freshness) -> str:
 
 def _sentence(entry: HistoryEntry) -> str:
     field = words(FIELD, entry.field)
+    if entry.field == "split":
+        return f"{field}: {entry.after}"
     if entry.action == "changed" and entry.field:
         before, after = _value(entry.field, entry.before), _value(entry.field, entry.after)
         return str(_("%(field)s: %(before)s → %(after)s", field=field, before=before, after=after))
@@ -232,8 +244,6 @@ def _sentence(entry: HistoryEntry) -> str:
 
 def _who(entry: HistoryEntry) -> str:
     if entry.actor_kind != "crm":
-    if entry.field == "split":
-        return f"{field}: {entry.after}"
         return entry.actor_name
     return str(_("%(name)s, in the CRM", name=entry.actor_name))
 
