@@ -105,6 +105,23 @@ def test_people_may_change_a_field_as_often_as_they_like(engine, crm):
     assert engine.receipt().state == "in_sync"
 
 
+def test_ten_edits_on_each_side_at_once_end_equal_and_cost_a_message_each_way(engine, crm):
+    ticket = mirrored(engine)
+    told, writes = len(engine.sent(CaseChanged)), len(crm.writes)
+    for number in range(10):
+        engine.receive(ticket := replace(ticket, version=2 + number, subject=f"Edit {number}", status="open"))
+        crm.edit(case_id_of(ticket.ticket_id), priority=("high", "low")[number % 2])
+    for _ in range(5):
+        engine.settle(seconds=2)
+        changes = engine.sent(CaseChanged)
+        if changes[-1].pull_number > ticket.pull_number:
+            ticket = engine.answer(ticket, changes[-1])
+    case = engine.case(ticket)
+    assert (case["subject"], case["status"], case["priority"]) == ("Edit 9", "assigned", "low")
+    assert (ticket.priority, engine.receipt().state, engine.conflicts()) == ("low", "in_sync", [])
+    assert (len(engine.sent(CaseChanged)) - told, len(crm.writes) - writes) == (1, 1)
+
+
 def test_flips_of_more_than_an_hour_ago_do_not_count(engine, crm):
     ticket = mirrored(engine)
     case_id = case_id_of(ticket.ticket_id)

@@ -5,18 +5,19 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import func, select
 
 from crm_sync_service import gate, loop_lease
 from crm_sync_service.connectors.base import CaseStamp, CrmInfo, FeedPage, UnreachableError
 from crm_sync_service.feed_watch import FeedWatch
 from crm_sync_service.guard import GuardedConnector, guard
 from crm_sync_service.installation import suspect_restore
-from crm_sync_service.models import Base, WorkerPulse
+from crm_sync_service.models import Base, WorkerPulse, inbox, outbox
 from crm_sync_service.operation_settings import OperationSettings, read_operation_settings
 from crm_sync_service.operations import read_operations
 from crm_sync_service.worker import SyncWorker, refuse_other_crm
 from shared.clock import to_text
-from shared.events import DirectoryChanged
+from shared.events import DirectoryChanged, pack
 from shared.settings import SettingsError
 from tests.crm_sync_service.engine import START, Engine, new_ticket
 
@@ -153,6 +154,24 @@ class TestStart:
         each.sweeper = type("Sweeper", (), {"run": None})
         each.broker = type("Broker", (), {"publisher": lambda _: None})()
         assert {"feed", "directory", "sweep", "lanes", "leases", "inbox", "relay", "pulse"} <= set(each.loops())
+
+
+def test_what_was_sent_and_seen_long_ago_is_forgotten(engine, crm):
+    each = new_worker(engine)
+    each.receive([pack(new_ticket(), source="portal", now=START)])
+    engine.settle()
+    with engine.database.write() as session:
+        first, *others = session.scalars(select(outbox.table.c.event_id)).all()
+        outbox.mark_sent(session, [first], now=START)
+
+    def kept():
+        with engine.database.read() as session:
+            return [session.scalar(select(func.count()).select_from(table)) for table in (outbox.table, inbox.seen)]
+
+    each.keep_house(Turns(1, lambda: pass_time(engine, 86_400)))
+    assert kept() == [1 + len(others), 1]
+    each.keep_house(Turns(1, lambda: pass_time(engine, 60 * 86_400)))
+    assert kept() == [len(others), 0], "what is unsent stays however old it is"
 
 
 def test_the_pulse_stores_what_was_counted(engine, crm):

@@ -3,12 +3,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from portal_service.base import inbox, outbox
 from portal_service.channels.mailer import Mailer
@@ -101,6 +102,46 @@ def test_a_change_in_the_crm_is_applied_once_although_delivered_twice(desk: Help
     with desk.database.read() as session:
         assert desk.ticket(session).version == 2
         assert session.scalars(select(inbox.seen.c.event_id)).all() == [message.id]
+
+
+class _OneRound(threading.Event):
+    """A stop event that lets a loop go round once, without any waiting."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rounds = iter([False])
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return next(self._rounds, True)
+
+
+def test_what_was_sent_and_seen_long_ago_is_forgotten(desk: Help, tmp_path: Path) -> None:
+    now = desk.clock.now
+    with desk.write() as session:
+        desk.submit(session)
+        first = session.scalars(select(outbox.table.c.event_id)).one()
+        outbox.mark_sent(session, [first], now=now)
+        desk.submit(session)
+        change = CaseChanged(
+            ticket_id=desk.ticket(session).id, pull_number=1, changes=(), changed_by="Anna", changed_at=now
+        )
+        inbox.new_among(session, [pack(change, source="crm-sync", now=now)], now=now)
+
+    def kept_after(days: int) -> list[int | None]:
+        moment = now + timedelta(days=days)
+        worker = PortalWorker(
+            database=desk.database,
+            broker=Broker(f"embedded:///{tmp_path}/broker.db"),
+            mailer=Mailer("smtp://127.0.0.1:9", sender="support@support.test"),
+            now=lambda: moment,
+        )
+        worker.keep_house(_OneRound())
+        with desk.database.read() as session:
+            tables = (outbox.table, inbox.seen)
+            return [session.scalar(select(func.count()).select_from(table)) for table in tables]
+
+    assert kept_after(1) == [2, 1]
+    assert kept_after(60) == [1, 0], "what is unsent stays however old it is"
 
 
 def test_the_ticket_source_gives_everything_removed_tickets_too(desk: Help) -> None:
