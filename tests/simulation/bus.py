@@ -1,7 +1,8 @@
 """The broker: keeps messages until they are acknowledged, delivers some twice and some late."""
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from random import Random
 from typing import Any
 
@@ -15,6 +16,7 @@ class Bus:
     def __init__(self, rng: Random, profile: Profile, point: Callable[[str], None]) -> None:
         self.rng, self.profile, self.point = rng, profile, point
         self.calm = False
+        self.seen: Counter[str] = Counter()
         self.queues: dict[str, list[Any]] = defaultdict(list)
 
     def publisher(self) -> "Bus":
@@ -34,6 +36,21 @@ class Bus:
 
     def close(self) -> None:
         pass
+
+    def killed(self, destination: str) -> None:
+        """What was handed over is forgotten only when it is handled: nothing to do."""
+
+    def revive(self) -> int:
+        """Nothing is given up here."""
+        return 0
+
+    def left(self) -> dict[str, int]:
+        """What the queues still hold when all should be handled."""
+        return {name: len(queue) for name, queue in self.queues.items() if queue}
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        yield
 
     def deliver(self, destination: str, handle: Callable[[Sequence[Any]], None]) -> int:
         """Hand over some messages and forget them once they are handled; returns how many."""

@@ -41,6 +41,8 @@ def check(world: World) -> None:
     _check_calls(world)
     if world.unsent() or world.portal_database.unsent:
         world.history.violated("I2", "events are still unsent")
+    if left := world.bus.left():
+        world.history.violated("I3", f"the broker still has {left}")
 
 
 def _check_ticket(world: World, ticket: PortalTicket) -> None:

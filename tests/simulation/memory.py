@@ -351,10 +351,16 @@ class EngineFaultError(BaseException):
     """The engine met an exception it does not know; nothing in it may catch this."""
 
 
-class _Log:
-    def warning(self, *_: Any, **__: Any) -> None:
+class Quiet:
+    """A log that nobody reads."""
+
+    def info(self, *_: Any, **__: Any) -> None:
         pass
 
+    warning = error = info
+
+
+class _Log(Quiet):
     def exception(self, event: str, **_: Any) -> None:
         raise EngineFaultError(event)
 

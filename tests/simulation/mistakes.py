@@ -4,10 +4,11 @@ A mistake is what to put in the place of what; a simulation that stays content w
 """
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from random import Random
 from typing import Any
 from unittest.mock import patch
 
@@ -26,6 +27,8 @@ from tests.simulation.bus import Bus
 from tests.simulation.crm import SimulatedCrm
 from tests.simulation.memory import Envelope, MemoryDatabase, MemoryInbox, MemoryOutbox, Replica
 from tests.simulation.portal import SimulatedPortal, value_of
+from tests.simulation.profile import draw
+from tests.simulation.transport_mistakes import TRANSPORT_MISTAKES
 
 Patch = tuple[Any, str, Any]
 _INDEX_LAG = timedelta(seconds=30)
@@ -397,7 +400,15 @@ MISTAKES: Mapping[str, Sequence[Patch]] = {
         (memory_lanes, "give_back", _without_fence(memory_lanes.give_back)),
     ],
     "late_reply_forgotten": [(Reconciler, "_late_replies", Reconciler._tombstone)],
+    **TRANSPORT_MISTAKES,
 }
+
+
+def seeds_for(name: str, seeds: Iterable[int]) -> Iterator[int]:
+    """Those of the seeds in which a mistake can do anything at all."""
+    for seed in seeds:
+        if name not in TRANSPORT_MISTAKES or draw(Random(seed), seed=seed).transport == "embedded":
+            yield seed
 
 
 @contextmanager

@@ -11,6 +11,10 @@ Ids = Literal["ours", "keys", "neither"]
 """Ids we choose; ids of the CRM's with keys that it keeps unique; or ids of the CRM's and a search for the key."""
 
 
+Transport = Literal["memory", "embedded"]
+"""A broker that is modelled, or the product's own over its SQLite file."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Profile:
     """Chances are per occasion, 0 to 1."""
@@ -52,7 +56,17 @@ class Profile:
     removals: float
     refusals: float
     """The portal names a record that the CRM does not know."""
+    transport: Transport
+    orders: bool
+    """Administrators give orders, and account managers make Cases by hand that ours are merged into."""
 
+
+KEPT_BEFORE = frozenset(
+    {16, 20, 24, 34, 60, 61, 68, 98, 118, 122, 161, 301, 451, 486, 540, 633, 1765, 5589, 6285, 6343, 6708}
+)
+"""Seeds kept from before there were orders and the embedded broker: they go on telling what they were kept for."""
+_EMBEDDED = 0.05
+_ORDERED = 0.3
 
 LATEST = timedelta(seconds=75)
 """How late a change may become visible: an overlap of 120 s, read every 30 s, finds it (change_feed.py)."""
@@ -67,6 +81,9 @@ def draw(rng: Random, *, seed: int) -> Profile:
     """What `seed` alone decides came later than the seeds that are kept; it disturbs none of their other draws."""
     kind = Random(f"kind of CRM {seed}")
     asking = Random(f"policy {seed}").random() < _ASKING
+    old = seed in KEPT_BEFORE
+    embedded = not old and Random(f"transport {seed}").random() < _EMBEDDED
+    ordered = not old and Random(f"orders {seed}").random() < _ORDERED
 
     def chance(usual: float) -> float:
         return usual * rng.choice(_NEVER_OR)
@@ -93,4 +110,6 @@ def draw(rng: Random, *, seed: int) -> Profile:
         downtime=chance(0.02),
         removals=chance(0.01),
         refusals=chance(0.01),
+        transport="embedded" if embedded else "memory",
+        orders=ordered,
     )

@@ -22,6 +22,7 @@ from tests.crm_sync_service.engine import START
 from tests.simulation import memory_lanes
 from tests.simulation.bus import Bus
 from tests.simulation.crm import SimulatedCrm
+from tests.simulation.embedded import EmbeddedBus
 from tests.simulation.history import History
 from tests.simulation.memory import LinkRow, MemoryDatabase, MemoryInbox, MemoryOutbox, OutboxRow
 from tests.simulation.memory_lanes import Lane
@@ -70,7 +71,7 @@ class World:
         self.pace = timedelta(0)
         """The longest time between two steps."""
         self.history = History()
-        self.bus = Bus(self.rng, self.profile, self.point)
+        self.bus = self.open_bus()
         self.crm = SimulatedCrm(self.profile, self.history, self)
         self.portal_database = MemoryDatabase(point=self.point)
         self.sync_database = self.open_database()
@@ -78,6 +79,17 @@ class World:
         self.people = People(self)
         self.uncommitted: dict[int, list[OutboxRow]] = {}
         self.portal_relay = Relay(self.portal_database, MemoryOutbox(), self.bus)  # type: ignore[arg-type]
+        self.start_sync()
+
+    def open_bus(self) -> Any:
+        if self.profile.transport == "embedded":
+            return EmbeddedBus(self)
+        return Bus(self.rng, self.profile, self.point)
+
+    def restart_sync(self) -> None:
+        """A sync worker process died."""
+        self.bus.killed(PORTAL_EVENTS)
+        self.relay.close()
         self.start_sync()
 
     def start_sync(self) -> None:
@@ -182,7 +194,10 @@ class World:
             return
         if self.restless and self.depth == 0:
             self.meanwhile(may_stall=place not in self.too_late)
-        if self.chance(self.profile.crash):
+        self.may_die(place)
+
+    def may_die(self, place: str) -> None:
+        if not self.calm and self.chance(self.profile.crash):
             self.fault(f"dies {place}")
             raise CrashError(place)
 
@@ -238,7 +253,7 @@ class World:
         try:
             return action()
         except CrashError:
-            self.start_sync()
+            self.restart_sync()
         except (BrokerUnavailableError, RelayStalledError) as error:
             self.fault(f"{process}: {error}")
         return 1
@@ -356,6 +371,7 @@ class World:
         for number in range(_MOST_ROUNDS):
             if number < _RETRIED_ROUNDS:
                 self.retry_parked()
+                self.bus.revive()
             quiet = 0 if self.busy() or self.choose() else quiet + 1
             if quiet == _QUIET_ROUNDS:
                 return
