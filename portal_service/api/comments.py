@@ -76,19 +76,19 @@ def add_comment(call: Call, number: int) -> Answer:
 @operation(
     "PUT",
     f"{_ONE}/rating",
-    who=Who.CUSTOMER,
+    who=Who.HOLDER,
     tag="tickets",
     body=RatingIn,
     answer=TicketOut,
     conditional=True,
     refusals=(409,),
-    pages=("cases.rate",),
+    pages=("cases.rate", "guest.rate"),
 )
 def rate_ticket(call: Call, number: int) -> Answer:
-    """Say how a solved or closed ticket was handled, from 1 (very bad) to 5 (very good)."""
+    """Say how a solved or closed ticket was handled, from 1 (very bad) to 5 (very good). For its requester."""
     found = call.matched(number, "rate")
     given = call.body
-    actions.rate(call.session, found, actor=call.actor(), score=given["score"], words=given["words"], now=call.now)
+    actions.rate(call.session, found, actor=call.actor(found), score=given["score"], words=given["words"], now=call.now)
     call.session.refresh(found, ["rating"])
     return Answer(ticket_of(call, found), headers={"ETag": etag(found)})
 

@@ -15,7 +15,8 @@ from portal_service.api.people_shapes import NewTokenOut
 from portal_service.api.ticket_shapes import MOMENT
 from portal_service.api.tokens import issued
 from portal_service.guests import filing, keys
-from portal_service.guests.web import MOST_GUESSES, WRONG_KEY, missing, new_ticket
+from portal_service.guests.filing_web import missing, new_ticket
+from portal_service.guests.visiting import MOST_GUESSES, WRONG_KEY
 from portal_service.people import throttle, tokens
 from portal_service.people.entry import visitor_address
 from portal_service.people.policy import NOT_ALLOWED

@@ -171,7 +171,7 @@ def review_ticket(call: Call, number: int) -> Answer:
     answers=_TICKET,
     conditional=True,
     refusals=(409,),
-    pages=("cases.solve",),
+    pages=("cases.solve", "guest.solve"),
 )
 def solve_ticket(call: Call, number: int) -> Answer:
     """Mark a ticket as solved."""
@@ -186,7 +186,7 @@ def solve_ticket(call: Call, number: int) -> Answer:
     answers=_TICKET,
     conditional=True,
     refusals=(409,),
-    pages=("cases.reopen",),
+    pages=("cases.reopen", "guest.reopen"),
 )
 def reopen_ticket(call: Call, number: int) -> Answer:
     """Take a ticket up again."""

@@ -8,7 +8,7 @@ from portal_service.messages import message
 from portal_service.people import policy
 from portal_service.tickets import fields, history, text
 from portal_service.tickets.actor import Actor
-from portal_service.tickets.errors import Invalid
+from portal_service.tickets.errors import Invalid, Refused
 from portal_service.tickets.lifecycle import status_after
 from portal_service.tickets.models import Rating, Ticket
 
@@ -22,9 +22,12 @@ WORDS_TOO_LONG = message("This is too long: please use at most 2,000 characters.
 def rate(session: Session, ticket: Ticket, *, actor: Actor, score: int, words: str, now: datetime) -> Rating:
     """Give a solved or closed ticket its rating, or change it. Staff see it, the CRM does not.
 
-    `score`: one of SCORES. Raises Invalid, Refused.
+    Only the requester's own opinion counts, not that of colleagues who may read the ticket. `score`: one of SCORES.
+    Raises Invalid, Refused.
     """
     policy.require(actor.kind, "rate")
+    if actor.contact_id != ticket.contact_id:
+        raise Refused(policy.NOT_ALLOWED)
     fields.lock(session, ticket)
     status_after("rate", ticket.status)
     words = text.clean_body(words).strip()

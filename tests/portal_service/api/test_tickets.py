@@ -1,5 +1,7 @@
 """Tickets by API, from filing to rating."""
 
+from collections.abc import Callable
+
 from tests.portal_service.api.calling import Program, code_of, faults
 
 
@@ -124,3 +126,14 @@ def test_a_ticket_refers_to_one_its_requester_may_read(carol: Program, dave: Pro
     assert carol.get(f"/tickets/{new}").json["parent_number"] == old
     refused = dave.post("/tickets", dave.request(parent_number=old))
     assert (refused.status_code, list(faults(refused))) == (422, ["parent_number"])
+
+
+def test_only_the_requester_rates_a_ticket(carol: Program, program: Callable[..., Program], nobody: Program) -> None:
+    number = carol.file()
+    peter = program("peter")
+    carol.post(f"/tickets/{number}/solve")
+    assert peter.get(f"/tickets/{number}").status_code == 200, "a colleague reads it"
+    assert code_of(peter.put(f"/tickets/{number}/rating", {"score": 1}))[0] in {403, 409}
+    key = carol.post(f"/tickets/{number}/keys").json["key"]
+    nobody.token = nobody.post("/guest/tokens", {"number": number, "key": key}).json["token"]
+    assert nobody.put(f"/tickets/{number}/rating", {"score": 5}).json["rating"]["score"] == 5

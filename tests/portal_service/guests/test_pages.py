@@ -248,3 +248,34 @@ def test_the_choices_are_those_of_everybody(nobody: Visitor) -> None:
         names = [*session.scalars(select(RequestType.name_en)), *session.scalars(select(Category.name_en))]
     assert all(name in page for name in names)
     assert "Acme Instruments" not in page
+
+
+def test_a_guest_ends_reopens_and_rates_his_ticket_and_no_other(
+    nobody: Visitor, visitors: Visitors, sam: Visitor
+) -> None:
+    number, _key = file_(nobody)
+    page = f"/guest/tickets/{number}"
+    assert nobody.post(f"{page}/rating", score="5", follow=True).status_code == 200
+    assert nobody.ticket(number).status == "new", "only a finished ticket is rated"
+    assert "How did we do?" not in nobody.get(page).text
+    assert nobody.post(f"{page}/solve").location == page
+    assert nobody.ticket(number).status == "solved"
+    shown = nobody.get(page).text
+    assert f'action="{page}/rating#rating"' in shown
+    assert "Mark as solved" not in shown
+    refused = nobody.post(f"{page}/rating", score="6", words="Never mind")
+    assert refused.status_code == 422
+    assert "Please choose one of the five." in refused.text
+    assert "Never mind" in refused.text
+    nobody.post(f"{page}/rating", score="4", words="Quick")
+    assert "★★★★☆" in nobody.get(page).text
+    assert "Quick" in sam.get(f"/staff/tickets/{number}").text
+    nobody.post(f"{page}/reopen")
+    assert nobody.ticket(number).status == "open"
+
+    stranger = visitors.anonymous()
+    version = nobody.ticket(number).version
+    for action in ("solve", "reopen", "rating"):
+        answers = [stranger.post(f"/guest/tickets/{one}/{action}", score="1") for one in (number, 999_999)]
+        assert {answer.location.partition("?")[0] for answer in answers} == {"/guest"}
+    assert nobody.ticket(number).version == version
