@@ -43,6 +43,7 @@ from portal_service.tickets.drafts_web import answer_expired_form, draft_pages, 
 from portal_service.tickets.export_web import case_export_pages
 from portal_service.tickets.filing_web import request_pages
 from portal_service.tickets.markdown import reply_html
+from portal_service.tickets.offer_web import offer_pages
 from portal_service.tickets.staff_lists_web import staff_list_pages
 from portal_service.tickets.staff_web import staff_pages
 from portal_service.tickets.web import case_pages, home_pages, shared_pages
@@ -84,6 +85,7 @@ def create_app(settings: PortalSettings) -> Flask:
     open_to(app, Audience.CUSTOMER, case_pages, case_export_pages, request_pages)
     open_to(app, Audience.STAFF, staff_pages, staff_list_pages, decide_pages, access_pages, people_pages, mail_pages)
     open_to(app, Audience.ANYONE, reference_pages)
+    open_to(app, Audience.STAFF, offer_pages)
     register_api(app)
     _set_up_templates(app, settings)
     return app

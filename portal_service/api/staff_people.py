@@ -90,9 +90,16 @@ def list_staff_accounts(call: Call) -> dict[str, Any]:
     return {"items": StaffOut(many=True).dump(staff_accounts.all_staff(call.session))}
 
 
-@operation("GET", "/staff/changes", who=Who.ADMIN, tag="staff", answer=Changes, pages=("staff_people.everybody",))
+@operation(
+    "GET",
+    "/staff/changes",
+    who=Who.ADMIN,
+    tag="staff",
+    answer=Changes,
+    pages=("staff_people.everybody", "offer.everything"),
+)
 def list_people_changes(call: Call) -> dict[str, Any]:
-    """Who changed what about people lately, newest first."""
+    """Who changed what about people, request types and categories lately, newest first."""
     return {"items": ChangeOut(many=True).dump(audit.latest(call.session, limit=_CHANGES_SHOWN))}
 
 

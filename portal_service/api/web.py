@@ -16,6 +16,7 @@ from portal_service.api import (  # noqa: F401 (declare their operations)
     lists,
     mails,
     me,
+    offered,
     offers,
     openapi,
     problems,

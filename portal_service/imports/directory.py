@@ -27,7 +27,8 @@ class Directory:
     contacts: dict[str, list[Contact]]
     """By `email_key` of any address."""
     accounts: dict[str, list[Account]]
-    """By `name_key`, like products, categories, request types and agents' names."""
+    """By `name_key`, like products, categories, request types and agents' names; of types and categories those on offer
+    come before those withdrawn, which old tickets may have: they are of their time."""
     products: Mapping[str, list[Product]]
     categories: Mapping[str, list[Category]]
     request_types: Mapping[str, list[RequestType]]
@@ -53,13 +54,15 @@ def read_directory(session: Session, tickets: Sequence[OldTicket], refs: Sequenc
         products=_listed((product.name, product) for product in session.scalars(select(Product))),
         categories=_listed(
             (name, category)
-            for category in session.scalars(select(Category))
+            for category in session.scalars(select(Category).order_by(Category.active.desc(), Category.position))
             for name in (category.name_en, category.name_nl)
+            if name
         ),
         request_types=_listed(
             (name, type_)
-            for type_ in session.scalars(select(RequestType))
+            for type_ in session.scalars(select(RequestType).order_by(RequestType.active.desc(), RequestType.position))
             for name in (type_.key, type_.name_en, type_.name_nl)
+            if name
         ),
         staff=_staff(session),
         numbers=imported_numbers(session, refs),

@@ -192,8 +192,9 @@ class Placer:
         if old.category:
             details["Category"] = old.category
             remarks.append(UNKNOWN_CATEGORY)
-        other = self.directory.categories.get(name_key(FALLBACK_CATEGORY), [])
-        return other[0] if other and product is None else None
+        others = self.directory.categories.get(name_key(FALLBACK_CATEGORY), [])
+        offered = [one for one in others if one.active]
+        return offered[0] if offered and product is None else None
 
     def _agent(self, old: OldTicket, details: dict[str, str], remarks: list[str]) -> Staff | None:
         if not old.assignee:
@@ -212,11 +213,11 @@ class Placer:
 
 
 def fallback_type(types: Mapping[str, list[RequestType]], name: str) -> RequestType:
-    """The type of tickets whose own is not known here. Raises CannotImport."""
+    """The type of tickets whose own is not known here, one that is on offer. Raises CannotImport."""
     found = find_type(types, name)
-    if found is None:
+    if found is None or not found.active:
         raise CannotImport(
-            f"there is no request type {name!r} for tickets whose own is not known: "
+            f"there is no request type {name!r} on offer for tickets whose own is not known: "
             "name one under [defaults] type in the file of --mapping"
         )
     return found

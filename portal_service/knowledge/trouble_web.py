@@ -8,16 +8,18 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, u
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from portal_service.knowledge import troubleshooter
 from portal_service.knowledge.models import Article
 from portal_service.knowledge.queries import article_for
 from portal_service.knowledge.trouble_models import TroubleOption, TroubleQuestion
 from portal_service.knowledge.troubleshooter import MOST_OPTIONS, OptionEntered, QuestionEntered
-from portal_service.tickets.choices import request_types
+from portal_service.tickets.choices import all_request_types
 from portal_service.tickets.errors import Invalid
 from portal_service.web.catalogues import language
 from portal_service.web.forms import Entered, entered
+from portal_service.web.texts import name_of
 from portal_service.web.visits import Visit, acting, this_visit
 
 trouble_pages = Blueprint("troubleshooter", __name__, url_prefix="/troubleshooter")
@@ -158,9 +160,16 @@ def _editor(question: TroubleQuestion | None, form: Entered) -> ResponseReturnVa
             if question is None or one != question
         ],
         slugs=[(slug, slug) for slug in slugs],
-        types=[(one.key, one.name_en) for one in request_types(session)],
+        types=_types(session, form),
     )
     return page, form.status_code
+
+
+def _types(session: Session, form: Entered) -> list[tuple[str, str]]:
+    """Those on offer, and withdrawn ones that an answer leads to until somebody chooses another."""
+    chosen = {form[f"type_key_{number}"] for number in range(MOST_OPTIONS)}
+    found = [one for one in all_request_types(session) if one.active or one.key in chosen]
+    return [(one.key, name_of(one) if one.active else f"{name_of(one)} ({_('Withdrawn')})") for one in found]
 
 
 def _steps(visit: Visit) -> list[TroubleOption]:

@@ -11,7 +11,8 @@ from portal_service.knowledge.models import Article
 from portal_service.knowledge.trouble_models import TroubleOption, TroubleQuestion
 from portal_service.messages import message
 from portal_service.tickets.choices import request_type
-from portal_service.tickets.errors import UNKNOWN, Invalid
+from portal_service.tickets.errors import NOT_OFFERED, UNKNOWN, Invalid
+from portal_service.tickets.models import RequestType
 from portal_service.tickets.text import REQUIRED, clean_line
 from shared.ids import new_id
 
@@ -160,6 +161,8 @@ def _end_error(session: Session, option: OptionEntered, before: set[uuid.UUID]) 
         )
         or (option.type_key and request_type(session, option.type_key))
     )
+    if isinstance(known, RequestType) and not known.active:
+        return NOT_OFFERED
     return "" if known else UNKNOWN
 
 

@@ -38,7 +38,7 @@ def everybody() -> ResponseReturnValue:
         section="people",
         lines=staff_accounts.all_staff(visit.session),
         permission_words=_permission_words(visit),
-        changes=audit.latest(visit.session, limit=_CHANGES_SHOWN),
+        changes=audit.latest(visit.session, limit=_CHANGES_SHOWN, offer=False),
     )
 
 
@@ -178,7 +178,7 @@ def _page(staff_id: uuid.UUID, form: Entered) -> ResponseReturnValue:
         permission_words=_permission_words(visit),
         types=[(item.id, name_of(item)) for item in choices.request_types(visit.session)],
         products=choices.products(visit.session),
-        changes=audit.latest(visit.session, limit=_CHANGES_SHOWN, about=staff.name),
+        changes=audit.latest(visit.session, limit=_CHANGES_SHOWN, about=staff.name, offer=False),
         form=form,
     )
     return page, form.status_code
@@ -186,5 +186,5 @@ def _page(staff_id: uuid.UUID, form: Entered) -> ResponseReturnValue:
 
 def _permission_words(visit: Visit) -> dict[uuid.UUID, str]:
     """The names of types and products by id."""
-    types = {item.id: name_of(item) for item in choices.request_types(visit.session)}
+    types = {item.id: name_of(item) for item in choices.all_request_types(visit.session)}
     return {**types, **dict(choices.all_products(visit.session))}

@@ -15,10 +15,17 @@ Choices = Sequence[tuple[uuid.UUID, str]]
 
 
 def request_types(session: Session) -> Sequence[RequestType]:
+    """Those on offer for new tickets."""
+    return [one for one in all_request_types(session) if one.active]
+
+
+def all_request_types(session: Session) -> Sequence[RequestType]:
+    """Those withdrawn, too."""
     return session.scalars(select(RequestType).order_by(RequestType.position, RequestType.key)).all()
 
 
 def request_type(session: Session, key: str) -> RequestType | None:
+    """Also one that is withdrawn, for requests begun before: filing a ticket refuses it."""
     return session.scalar(select(RequestType).where(RequestType.key == key))
 
 
@@ -61,24 +68,32 @@ def offered(session: Session, *, ticket: Ticket | None = None) -> Offered:
         kind: sorted(((row.id, row.name) for row in rows if row.kind == kind), key=lambda pair: pair[1].casefold())
         for kind in ("agent", "account", "product")
     }
-    categories = [(row.id, row.name, row.dutch) for row in rows if row.kind == "category"]
+    in_order = sorted(
+        (row for row in rows if row.kind == "category"), key=lambda row: (row.position, row.name.casefold())
+    )
+    categories = [(row.id, row.name, row.dutch) for row in in_order]
+    had = ticket.category if ticket else None
+    if had is not None and not had.active:
+        categories.append((had.id, had.name_en, had.name_nl))
     return Offered(
         agents=_and(found["agent"], ticket.assignee if ticket else None),
         accounts=_and(found["account"], ticket.account if ticket else None),
         products=_and(found["product"], ticket.product if ticket else None),
-        categories=sorted(categories, key=lambda one: one[1].casefold()),
+        categories=categories,
     )
 
 
-def _everything_offered() -> CompoundSelect[tuple[str, uuid.UUID, str, str]]:
-    nothing = literal("").label("dutch")
+def _everything_offered() -> CompoundSelect[tuple[str, uuid.UUID, str, str, int]]:
+    nothing, first = literal("").label("dutch"), literal(0).label("position")
     agent, account = literal("agent").label("kind"), literal("account").label("kind")
     product, category = literal("product").label("kind"), literal("category").label("kind")
     return union_all(
-        select(agent, Staff.id, Staff.name, nothing).where(Staff.active, ~Staff.is_admin),
-        select(account, Account.id, Account.name, nothing).where(Account.active),
-        select(product, Product.id, Product.name, nothing).where(Product.active),
-        select(category, Category.id, Category.name_en.label("name"), Category.name_nl.label("dutch")),
+        select(agent, Staff.id, Staff.name, nothing, first).where(Staff.active, ~Staff.is_admin),
+        select(account, Account.id, Account.name, nothing, first).where(Account.active),
+        select(product, Product.id, Product.name, nothing, first).where(Product.active),
+        select(
+            category, Category.id, Category.name_en.label("name"), Category.name_nl.label("dutch"), Category.position
+        ).where(Category.active),
     )
 
 
@@ -93,7 +108,13 @@ def readable_accounts(session: Session, contact: Contact) -> Choices:
 
 
 def categories(session: Session) -> Sequence[Category]:
-    return session.scalars(select(Category).order_by(Category.name_en)).all()
+    """Those on offer."""
+    return [one for one in all_categories(session) if one.active]
+
+
+def all_categories(session: Session) -> Sequence[Category]:
+    """Those withdrawn, too."""
+    return session.scalars(select(Category).order_by(Category.position, Category.name_en)).all()
 
 
 def contacts(session: Session, words: str, *, limit: int) -> Sequence[Contact]:

@@ -100,7 +100,7 @@ def own_drafts() -> Sequence[ShownDraft]:
     found = drafts.drafts_of(visit.session, visit.signed_in.id, now=visit.now)
     if not found:
         return []
-    names = {one.key: name_of(one) for one in choices.request_types(visit.session)}
+    names = {one.key: name_of(one) for one in choices.all_request_types(visit.session)}
     return [_shown(visit, draft, names[draft.type_key]) for draft in found if draft.type_key in names]
 
 

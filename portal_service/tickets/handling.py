@@ -251,7 +251,7 @@ def _category_step(
     session: Session, ticket: Ticket, category_id: uuid.UUID | None, *, actor: Actor, now: datetime
 ) -> Step:
     category = session.get(Category, category_id) if category_id else None
-    if category_id and category is None:
+    if category_id and (category is None or not (category.active or category_id == ticket.category_id)):
         raise Invalid({"category_id": UNKNOWN})
     return partial(fields.set_record, session, ticket, "category", category, actor=actor, now=now)
 
