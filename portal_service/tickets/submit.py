@@ -18,7 +18,7 @@ from portal_service.people.models import Account, Contact
 from portal_service.tickets import history, snapshots, text
 from portal_service.tickets.actor import Actor
 from portal_service.tickets.attachments import attach, too_many
-from portal_service.tickets.errors import PRODUCT_OR_CATEGORY, UNKNOWN, Invalid
+from portal_service.tickets.errors import NOT_OFFERED, PRODUCT_OR_CATEGORY, UNKNOWN, Invalid
 from portal_service.tickets.lifecycle import PRIORITIES
 from portal_service.tickets.models import Category, Product, RequestType, Ticket
 from shared.ids import new_id
@@ -109,12 +109,14 @@ def _text_errors(new: NewTicket) -> dict[str, str]:
 
 def _record_errors(session: Session, new: NewTicket) -> dict[str, str]:
     found = {}
-    if new.request_type_id is None or session.get(RequestType, new.request_type_id) is None:
-        found["request_type_id"] = UNKNOWN
+    request_type = session.get(RequestType, new.request_type_id) if new.request_type_id else None
+    if request_type is None or not request_type.active:
+        found["request_type_id"] = NOT_OFFERED if request_type else UNKNOWN
     product = session.get(Product, new.product_id) if new.product_id else None
     if new.product_id and (product is None or not product.active):
         found["product_id"] = UNKNOWN
-    if new.category_id and session.get(Category, new.category_id) is None:
+    category = session.get(Category, new.category_id) if new.category_id else None
+    if new.category_id and (category is None or not category.active):
         found["category_id"] = UNKNOWN
     return found
 
