@@ -11,7 +11,7 @@ from flask_babel import gettext as _
 
 from portal_service.people import access, audit, policy, second_factor, sessions
 from portal_service.people.models import Account, Contact
-from portal_service.tickets import choices
+from portal_service.tickets.account_search import account_choice, searches
 from portal_service.tickets.errors import Invalid
 from portal_service.web.forms import Entered, entered
 from portal_service.web.visits import Visit, acting, this_visit
@@ -28,6 +28,8 @@ def show(contact_id: uuid.UUID) -> ResponseReturnValue:
 @access_pages.post("/accounts")
 def grant(contact_id: uuid.UUID) -> ResponseReturnValue:
     form = entered()
+    if searches(form):
+        return _page(contact_id, form)
     try:
         with _managing() as visit:
             contact = _contact(visit, contact_id)
@@ -105,7 +107,7 @@ def _page(contact_id: uuid.UUID, form: Entered) -> ResponseReturnValue:
         login=login,
         factors=second_factor.factors_of(visit.session, login) if login else None,
         may_manage=policy.may_manage_access(visit.signed_in),
-        accounts=choices.accounts(visit.session),
+        accounts=account_choice(visit.session, form),
         form=form,
     )
     return page, form.status_code

@@ -9,7 +9,7 @@ from flask_babel import gettext as _
 from portal_service.people import registration
 from portal_service.people.credentials import Registration
 from portal_service.people.entry import visitor_address
-from portal_service.tickets import choices
+from portal_service.tickets.account_search import account_choice, searches
 from portal_service.tickets.errors import Invalid, Refused
 from portal_service.web.catalogues import language
 from portal_service.web.forms import Entered, entered
@@ -99,6 +99,8 @@ def look(user_id: uuid.UUID) -> ResponseReturnValue:
 @decide_pages.post("/<uuid:user_id>/approve")
 def approve(user_id: uuid.UUID) -> ResponseReturnValue:
     asked = entered()
+    if searches(asked):
+        return _decide_page(user_id, asked)
     try:
         with acting() as visit:
             found = _found(visit, user_id)
@@ -161,7 +163,7 @@ def _decide_page(user_id: uuid.UUID, asked: Entered) -> ResponseReturnValue:
         section="registrations",
         registration=found,
         contacts=contacts,
-        accounts=choices.accounts(visit.session),
+        accounts=account_choice(visit.session, asked),
         form=asked,
     )
     return page, asked.status_code

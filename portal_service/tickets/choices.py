@@ -13,6 +13,9 @@ from portal_service.tickets.models import Category, Product, RequestType, Ticket
 
 Choices = Sequence[tuple[uuid.UUID, str]]
 
+MOST_ACCOUNTS = 50
+"""The longest list of accounts in a form; `account_search` is for more."""
+
 
 def request_types(session: Session) -> Sequence[RequestType]:
     """Those on offer for new tickets."""
@@ -56,6 +59,7 @@ class Offered:
 
     agents: Choices
     accounts: Choices
+    """MOST_ACCOUNTS and some more stand for too many to choose from."""
     products: Choices
     categories: Sequence[tuple[uuid.UUID, str, str]]
     """Id, English name, Dutch name."""
@@ -86,10 +90,11 @@ def offered(session: Session, *, ticket: Ticket | None = None) -> Offered:
 def _everything_offered() -> CompoundSelect[tuple[str, uuid.UUID, str, str, int]]:
     nothing, first = literal("").label("dutch"), literal(0).label("position")
     agent, account = literal("agent").label("kind"), literal("account").label("kind")
+    some = select(Account.id, Account.name).where(Account.active).limit(MOST_ACCOUNTS + 1).subquery()
     product, category = literal("product").label("kind"), literal("category").label("kind")
     return union_all(
         select(agent, Staff.id, Staff.name, nothing, first).where(Staff.active, ~Staff.is_admin),
-        select(account, Account.id, Account.name, nothing, first).where(Account.active),
+        select(account, some.c.id, some.c.name, nothing, first),
         select(product, Product.id, Product.name, nothing, first).where(Product.active),
         select(
             category, Category.id, Category.name_en.label("name"), Category.name_nl.label("dutch"), Category.position

@@ -20,6 +20,7 @@ from portal_service.messages import message
 from portal_service.people.browsers import browser_name
 from portal_service.people.models import Contact, User
 from portal_service.tickets import actions, choices, drafts, filing_form, queries, referring
+from portal_service.tickets.account_search import AccountChoice, account_choice, searches
 from portal_service.tickets.drafts import Place, Typed
 from portal_service.tickets.errors import Invalid
 from portal_service.tickets.filing_form import INFORMATION, KEPT, NATURES
@@ -108,12 +109,14 @@ def make_key(number: int) -> ResponseReturnValue:
 def file_ticket(
     form: Entered, files: Sequence[Upload], type_key: str, contact_id: uuid.UUID | None = None
 ) -> int | None:
-    """File what was entered, an agent for this contact; returns the ticket's number, or None after putting what is wrong into the form.
+    """File what was entered, an agent for this contact; returns the ticket's number, or None where something is wrong.
 
-    A form sent twice gives the same ticket twice: its token is stored with the ticket. What was refused is kept as a
-    draft, so that nothing is lost when the visitor goes away.
+    A form sent twice gives the same ticket twice: its token is stored with the ticket. What is wrong stands in the
+    form then, which is kept as a draft, so that nothing is lost when the visitor goes away.
     """
     form.values.setdefault("timezone", this_visit().signed_in.timezone)
+    if searches(form):
+        return None
     form.refuse(filing_form.time_errors(form, now=utc_now()))
     number = None if form.errors else _file(form, files, type_key, contact_id)
     if number is None:
@@ -169,7 +172,7 @@ def form_page(filing: Filing, form: Entered, files: Sequence[Upload] = (), *, dr
         save_url=url_for("drafts.save", type_key=place.type_key, contact_id=place.contact_id),
         on_behalf_of=filing.contact if filing.by_staff else None,
         back_url=_first_step(filing),
-        accounts=choices.accounts(reading) if filing.by_staff and not own else own,
+        accounts=account_choice(reading, form) if filing.by_staff and not own else AccountChoice(options=own),
         products=choices.products(reading),
         categories=[(category.id, name_of(category)) for category in choices.categories(reading)],
         representatives=choices.agents(reading),
@@ -256,7 +259,7 @@ def _file(form: Entered, files: Sequence[Upload], type_key: str, contact_id: uui
             if found.earlier is not None:
                 return _again(visit, found.earlier, form)
             asked = read_filing(visit, type_key, contact_id, found=found)
-            ticket = _submit(visit, asked, form, files, token, found)
+            ticket = _submit(visit, asked, form, files, token, found=found)
             if form["draft_revision"]:
                 drafts.forget(visit.session, asked.place(visit.signed_in))
             return ticket.number
@@ -284,7 +287,9 @@ def _records(visit: Visit, form: Entered, type_key: str, contact_id: uuid.UUID |
     )
 
 
-def _submit(visit: Visit, asked: Filing, form: Entered, files: Sequence[Upload], token: str, found: Records) -> Ticket:
+def _submit(
+    visit: Visit, asked: Filing, form: Entered, files: Sequence[Upload], token: str, *, found: Records
+) -> Ticket:
     """Raises Invalid."""
     earlier = earlier_ticket(visit, form["parent_number"])
     split = _split_off(visit, earlier, form)

@@ -11,10 +11,9 @@ from markupsafe import Markup
 from sqlalchemy import select
 
 from portal_service.crm.freshness import freshness_of
-from portal_service.crm.models import CrmStatus, Mirror
 from portal_service.files.web import keep, receive_files
 from portal_service.people.models import Contact
-from portal_service.tickets import actions, choices, lifecycle, queries, threads
+from portal_service.tickets import account_search, actions, choices, lifecycle, queries, threads
 from portal_service.tickets.errors import Invalid, Refused
 from portal_service.tickets.fields import assignee_name
 from portal_service.tickets.filing_web import Filing, choose_type_page, file_ticket, form_page, new_form_page
@@ -44,7 +43,8 @@ def queue() -> ResponseReturnValue:
         page=queries.tickets_for_staff(visit.session, asked, limit=listing.limit),
         counts=queries.counts_by_status(visit.session, assignee_id=asked.assignee_id),
         mine=queries.counts_by_status(visit.session, assignee_id=visit.staff.id)["open"],
-        offered=choices.offered(visit.session),
+        offered=(offered := choices.offered(visit.session)),
+        accounts=account_search.filter_options(visit.session, offered.accounts, listing.account_id),
     )
 
 
@@ -238,7 +238,7 @@ def any_ticket(visit: Visit, number: int) -> Ticket:
 def _done(number: int, form: Entered, act: Callable[[Visit, Ticket], None]) -> bool:
     """Do it in a transaction of its own; what is refused becomes errors of the form."""
     any_ticket(this_visit(), number)
-    if form.errors or form["preview"]:
+    if form.errors or form["preview"] or account_search.searches(form):
         return False
     try:
         with acting() as visit:
@@ -261,7 +261,8 @@ def _changes(form: Entered) -> dict[str, Any]:
     refused and remembered (S44)."""
     changes: dict[str, Any] = {}
     for name, value in form.values.items():
-        if name.startswith("was_") or value == form.values.get(f"was_{name}"):
+        kept = name.startswith("was_") or name in account_search.FIELDS
+        if kept or value == form.values.get(f"was_{name}"):
             continue
         changes[name] = _as_value(form, name)
     return changes
@@ -289,7 +290,7 @@ def _transfer_page(found: Ticket, form: Entered) -> str:
         ticket=found,
         form=form,
         assignee_name=assignee_name(found),
-        **_options(this_visit(), found),
+        **_options(this_visit(), found, form),
     )
 
 
@@ -303,9 +304,10 @@ def _ticket_page(found: Ticket, **forms: Any) -> str:
     mirror = visit.session.get(Mirror, found.id)
     statuses = visit.session.scalars(select(CrmStatus)).all()
     attached = queries.ticket_files(visit.session, found, public_only=False)
+    shown = {"reply_form": Entered(), "note_form": Entered(), "edit_form": _present(found)} | forms
     return render_template(
         "staff/ticket.html",
-        **{"reply_form": Entered(), "note_form": Entered(), "edit_form": _present(found)} | forms,
+        **shown,
         section="queue",
         ticket=found,
         present=_present(found),
@@ -319,7 +321,7 @@ def _ticket_page(found: Ticket, **forms: Any) -> str:
         statuses=[(status, STATUS[status]) for status in lifecycle.targets(found.status)],
         new_statuses=_new_statuses(found),
         may_close=lifecycle.is_allowed("close", found.status),
-        **_options(visit, found),
+        **_options(visit, found, shown["edit_form"]),
     )
 
 
@@ -330,12 +332,12 @@ def _new_statuses(found: Ticket) -> list[tuple[str, str]]:
     return [("", STATUS[usual]), *((status, STATUS[status]) for status in others)]
 
 
-def _options(visit: Visit, found: Ticket) -> dict[str, Any]:
+def _options(visit: Visit, found: Ticket, form: Entered) -> dict[str, Any]:
     offered = choices.offered(visit.session, ticket=found)
     dutch = language() == "nl"
     return {
         "agents": offered.agents,
-        "accounts": offered.accounts,
+        "accounts": account_search.account_choice(visit.session, form, few=offered.accounts, present=found.account),
         "products": offered.products,
         "categories": [(key, nl if dutch and nl else en) for key, en, nl in offered.categories],
     }
