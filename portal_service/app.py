@@ -5,15 +5,13 @@ from typing import Any
 from flask import Flask, request
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
-from sqlalchemy import select
 
 from portal_service import site
 from portal_service.api.reference_web import reference_pages
 from portal_service.api.web import register_api
 from portal_service.base import open_database
-from portal_service.channels.web import mail_pages, recently_given_up
+from portal_service.channels.web import mail_pages
 from portal_service.clocks.review import review_of
-from portal_service.crm.models import CrmStatus
 from portal_service.files.content import TYPES
 from portal_service.files.storage import FolderStorage
 from portal_service.files.web import PICTURES, own_files, signed_files, upload_url
@@ -24,7 +22,6 @@ from portal_service.knowledge.from_ticket_web import from_ticket_pages
 from portal_service.knowledge.suggest_web import suggest_pages
 from portal_service.knowledge.trouble_web import trouble_editor_pages, trouble_pages
 from portal_service.knowledge.web import comment_pages, knowledge_pages, news_pages
-from portal_service.people import registration
 from portal_service.people.access_web import access_pages
 from portal_service.people.password_web import password_pages
 from portal_service.people.registration_web import decide_pages, register_pages
@@ -50,6 +47,7 @@ from portal_service.tickets.web import case_pages, home_pages, shared_pages
 from portal_service.web import formats, texts
 from portal_service.web.addresses import TicketNumber
 from portal_service.web.catalogues import LANGUAGE_NAMES, language, language_names, set_up_languages
+from portal_service.web.situation import situation_for
 from portal_service.web.visits import Audience, Portal, open_to, set_up_visits, this_visit
 from shared.web import MEBIBYTE, create_web_app
 
@@ -135,7 +133,7 @@ def _of_every_page() -> dict[str, Any]:
     visit = this_visit()
     staff = visit.user.staff if visit.user is not None else None
     person = staff or (visit.user.contact if visit.user is not None else None)
-    troubles = select(CrmStatus).where(CrmStatus.state != "reachable").order_by(CrmStatus.since)
+    now = situation_for(visit) if staff is not None else None
     return {
         "user": visit.user,
         "staff": staff,
@@ -143,7 +141,7 @@ def _of_every_page() -> dict[str, Any]:
         "language": language(),
         "language_names": language_names(),
         "here": request.full_path.rstrip("?"),
-        "registrations_waiting": registration.count_awaiting(visit.session) if staff is not None else 0,
-        "mails_given_up": recently_given_up(visit.session, now=visit.now) if staff and staff.is_admin else 0,
-        "crm_trouble": visit.session.scalars(troubles).all() if staff is not None else [],
+        "registrations_waiting": now.registrations_waiting if now else 0,
+        "mails_given_up": now.mails_given_up if now else 0,
+        "crm_trouble": now.troubles if now else [],
     }

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Column, Index, MetaData, Table, Text, Uuid, func, insert, or_, select, text, update
+from sqlalchemy import Column, Index, MetaData, Table, Text, Uuid, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from shared.database import BigId, UtcDateTime
@@ -67,9 +67,13 @@ class Outbox:
             }
             for message in messages
         ]
-        session.execute(insert(self.table), rows)
+        query = insert(self.table)
         if session.get_bind().dialect.name == "postgresql":
-            session.execute(text(f"NOTIFY {NOTIFY_CHANNEL}"))
+            # The server drops equal notices of one transaction; rows are numbered in the order of the events.
+            notice = func.pg_notify(NOTIFY_CHANNEL, "", type_=Text)
+            session.execute(query.returning(notice, sort_by_parameter_order=True), rows)
+            return
+        session.execute(query, rows)
 
     def claim(self, session: Session, *, now: datetime, lease: timedelta, limit: int) -> list[Message]:
         """Unsent events, oldest first, that no other relay holds; held by the caller for `lease`."""

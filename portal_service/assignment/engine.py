@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm import Session, joinedload
 
 from portal_service.people.models import Staff
 from portal_service.tickets.lifecycle import UNFINISHED
@@ -128,10 +128,10 @@ def _locked_staff(session: Session) -> Iterable[Staff]:
     return session.scalars(
         select(Staff)
         .order_by(Staff.id)
-        .options(selectinload(Staff.permissions))
+        .options(joinedload(Staff.permissions), joinedload(Staff.user))
         .with_for_update(key_share=True, of=Staff)
         .execution_options(populate_existing=True)
-    )
+    ).unique()
 
 
 def _explanation(

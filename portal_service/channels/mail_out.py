@@ -1,13 +1,14 @@
 """Mail on its way out: written with the change it tells of, sent afterwards, once per update and person."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import structlog
-from sqlalchemy import exists, select
+from sqlalchemy import ColumnElement, ScalarSelect, Select, exists, literal, select, union_all
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from portal_service import site
@@ -36,6 +37,24 @@ class Recipient:
     """Reads the words of the staff pages, not those for customers."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class NewMail:
+    """A mail to be written.
+
+    `kind` is a table of the word catalogues in `templates/`; `words` are what its sentences need. `key` names the
+    update: a second mail of it to one person is none. With `secret`, what the mail says is forgotten once it is sent:
+    for links that open something.
+    """
+
+    kind: str
+    key: str
+    recipient: Recipient
+    words: Mapping[str, Any]
+    url: str
+    ticket: Ticket | None = None
+    secret: bool = False
+
+
 def queue_mail(
     session: Session,
     kind: str,
@@ -48,44 +67,71 @@ def queue_mail(
     ticket: Ticket | None = None,
     secret: bool = False,
 ) -> None:
-    """Store a mail to be sent after the transaction. `key` names the update: a second mail of it to one person is none.
+    """Store one mail, as `queue_mails` does."""
+    mail = NewMail(kind=kind, key=key, recipient=recipient, words=words, url=url, ticket=ticket, secret=secret)
+    queue_mails(session, [mail], now=now)
 
-    `kind` is a table of the word catalogues in `templates/`; `words` are what its sentences need. With `secret`, what
-    the mail says is forgotten once it is sent: for links that open something. An address that is none, or that is
-    suppressed, gets nothing.
+
+def queue_mails(session: Session, mails: Iterable[NewMail], *, now: datetime) -> None:
+    """Store mails to be sent after the transaction, all of them with one statement.
+
+    An address that is none, or that is suppressed, gets nothing; neither does who has a mail of this update already.
     """
-    if not is_wanted(session, key, recipient):
+    rows = [_row(mail, now) for mail in mails if _has_address(mail.key, mail.recipient)]
+    if not rows:
         return
-    event_key = _event_key(key, recipient)
+    session.flush()
+    columns = list(OutgoingMail.__table__.c)
+    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    query = insert(OutgoingMail).from_select(columns, union_all(*rows) if len(rows) > 1 else rows[0])
+    session.execute(query.on_conflict_do_nothing())
+
+
+def _row(mail: NewMail, now: datetime) -> Select[Any]:
+    """The mail as a row, or as no row where the address is suppressed; the words are in the recipient's language."""
+    recipient, ticket = mail.recipient, mail.ticket
+    event_key = _event_key(mail.key, recipient)
     # The same for the same update and person, so a mail that had to be sent twice is shown once.
     mail_id = derived_id("mail", event_key)
-    mail = written(kind, recipient, words, url=url, ticket=ticket)
+    words = written(mail.kind, recipient, mail.words, url=mail.url, ticket=ticket)
     about = f"ticket-{ticket.number}." if ticket else ""
-    session.add(
-        OutgoingMail(
-            id=mail_id,
-            event_key=event_key,
-            ticket_id=ticket.id if ticket else None,
-            kind=kind,
-            recipient=recipient.address,
-            recipient_name=clean_line(recipient.name)[:_MAX_NAME],
-            subject=clean_line(mail.subject),
-            text=mail.text,
-            html=mail.html,
-            secret=secret,
-            message_id=f"<{about}{mail_id}@{site.current().host}>",
-            in_reply_to=_thread(session, ticket, recipient),
-            created_at=now,
-            due_at=now,
-        )
+    values: dict[str, Any] = {
+        "id": mail_id,
+        "event_key": event_key,
+        "ticket_id": ticket.id if ticket else None,
+        "kind": mail.kind,
+        "recipient": recipient.address,
+        "recipient_name": clean_line(recipient.name)[:_MAX_NAME],
+        "subject": clean_line(words.subject),
+        "text": words.text,
+        "html": words.html,
+        "secret": mail.secret,
+        "message_id": f"<{about}{mail_id}@{site.current().host}>",
+        "in_reply_to": _thread(ticket, recipient),
+        "created_at": now,
+        "due_at": now,
+        "attempts": 0,
+    }
+    columns = (
+        values[column.name]
+        if isinstance(values.get(column.name), ColumnElement)
+        else literal(values.get(column.name), column.type)
+        for column in OutgoingMail.__table__.c
     )
-    session.flush()
+    suppressed = exists().where(SuppressedAddress.key == email_key(recipient.address))
+    return select(*columns).where(~suppressed)
+
+
+def _has_address(key: str, recipient: Recipient) -> bool:
+    if is_email(recipient.address):
+        return True
+    log.warning("mail_to_no_address", update=key)
+    return False
 
 
 def is_wanted(session: Session, key: str, recipient: Recipient) -> bool:
     """Whether a mail of this update can and shall still be written to this person."""
-    if not is_email(recipient.address):
-        log.warning("mail_to_no_address", update=key)
+    if not _has_address(key, recipient):
         return False
     suppressed = exists().where(SuppressedAddress.key == email_key(recipient.address))
     known = exists().where(OutgoingMail.event_key == _event_key(key, recipient))
@@ -107,13 +153,14 @@ def _event_key(key: str, recipient: Recipient) -> str:
     return f"{key}:{hashlib.sha256(email_key(recipient.address).encode()).hexdigest()[:32]}"
 
 
-def _thread(session: Session, ticket: Ticket | None, recipient: Recipient) -> str | None:
+def _thread(ticket: Ticket | None, recipient: Recipient) -> ScalarSelect[str] | None:
     """The first mail this person got about the ticket: what later ones answer to, so that they stay together."""
     if ticket is None or ticket.version <= 1:
         return None
-    return session.scalar(
+    return (
         select(OutgoingMail.message_id)
         .where(OutgoingMail.ticket_id == ticket.id, OutgoingMail.recipient == recipient.address)
         .order_by(OutgoingMail.created_at)
         .limit(1)
+        .scalar_subquery()
     )

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal_service import site
-from portal_service.channels.mail_out import Recipient, is_wanted, queue_mail, withdraw
+from portal_service.channels.mail_out import NewMail, Recipient, is_wanted, queue_mails, withdraw
 from portal_service.channels.matrix import MATRIX
 from portal_service.channels.readers import readers
 from portal_service.guests.keys import direct_link, issue_key
@@ -119,10 +119,13 @@ def _tell(
         "assignee": ticket.assignee.name if ticket.assignee else None,
         "requester": ticket.contact.name if ticket.contact else None,
     }
+    mails = []
     for kind, recipient in _recipients(session, ticket, event, actor):
         if instead:
             withdraw(session, key, recipient)
-        _mail(session, ticket, kind, recipient, key=key, now=now, words=known | words)
+        if not recipient.guest or is_wanted(session, key, recipient):
+            mails.append(_mail(session, ticket, kind, recipient, key=key, now=now, words=known | words))
+    queue_mails(session, mails, now=now)
 
 
 def _recipients(session: Session, ticket: Ticket, event: str, actor: Actor) -> Iterator[tuple[str, Recipient]]:
@@ -146,17 +149,13 @@ def _mail(
     key: str,
     now: datetime,
     words: dict[str, Any],
-) -> None:
+) -> NewMail:
     """A guest's mail has a key of its own, because those given out before are not kept readable (S09, S54)."""
-    if recipient.guest and not is_wanted(session, key, recipient):
-        return
     guest_key = issue_key(session, ticket, mailed=True, now=now) if recipient.guest else None
-    queue_mail(
-        session,
-        kind,
+    return NewMail(
+        kind=kind,
         key=key,
         recipient=recipient,
-        now=now,
         words={**words, "key": guest_key},
         url=direct_link(ticket.number, guest_key) if guest_key else site.current().ticket_url(ticket.number),
         ticket=ticket,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from portal_service.channels.mail_out import Recipient
 from portal_service.channels.matrix import Reader
@@ -23,24 +23,24 @@ def _requester(session: Session, ticket: Ticket) -> Iterable[Recipient]:
     contact = ticket.contact
     if contact is None or contact.email is None or not contact.active:
         return []
-    user = session.scalar(select(User).where(User.contact_id == contact.id))
-    if user is not None:
-        return [_with_login(contact.name, contact.email, user)]
+    if contact.user is not None:
+        return [_with_login(contact.name, contact.email, contact.user)]
     about = session.get(GuestTicket, ticket.id) if is_guest_ticket(ticket) else None
     if about is not None:
         return [Recipient(name=contact.name, address=about.email, language=about.language, guest=True)]
     return [Recipient(name=contact.name, address=contact.email, language="en")]
 
 
-def _assignee(session: Session, ticket: Ticket) -> Iterable[Recipient]:
+def _assignee(_session: Session, ticket: Ticket) -> Iterable[Recipient]:
     staff = ticket.assignee
-    return [_agent(session, staff)] if staff is not None and staff.active else []
+    return [_agent(staff)] if staff is not None and staff.active else []
 
 
 def _managers(session: Session, _ticket: Ticket) -> Iterable[Recipient]:
-    agents = session.scalars(select(Staff).where(Staff.active).order_by(Staff.name)).all()
+    query = select(Staff).where(Staff.active).order_by(Staff.name).options(joinedload(Staff.user))
+    agents = session.scalars(query).all()
     admins = [agent for agent in agents if agent.is_admin]
-    return [_agent(session, agent) for agent in admins or agents]
+    return [_agent(agent) for agent in admins or agents]
 
 
 _READERS: Mapping[Reader, Callable[[Session, Ticket], Iterable[Recipient]]] = {
@@ -50,11 +50,10 @@ _READERS: Mapping[Reader, Callable[[Session, Ticket], Iterable[Recipient]]] = {
 }
 
 
-def _agent(session: Session, staff: Staff) -> Recipient:
-    user = session.scalar(select(User).where(User.staff_id == staff.id))
-    if user is None:
+def _agent(staff: Staff) -> Recipient:
+    if staff.user is None:
         return Recipient(name=staff.name, address=staff.email, language="en", staff=True)
-    return _with_login(staff.name, staff.email, user)
+    return _with_login(staff.name, staff.email, staff.user)
 
 
 def _with_login(name: str, address: str, user: User) -> Recipient:

@@ -81,9 +81,9 @@ def put_off(session: Session, *, limit: int) -> Sequence[OutgoingMail]:
     return session.scalars(query.limit(limit)).all()
 
 
-def count_given_up(session: Session, *, since: datetime) -> int:
-    query = select(func.count()).select_from(OutgoingMail).where(OutgoingMail.failed_at >= since)
-    return session.scalar(query) or 0
+def given_up_since(moment: datetime) -> Select[int]:
+    """How many; to be read with other numbers."""
+    return select(func.count()).select_from(OutgoingMail).where(OutgoingMail.failed_at >= moment)
 
 
 class _Round:

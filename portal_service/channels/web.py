@@ -1,14 +1,13 @@
 """Administrators see which mails did not reach anybody and why, and have them sent again."""
 
 import uuid
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import structlog
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from portal_service.channels import sending
 from portal_service.channels.models import OutgoingMail, SuppressedAddress
@@ -18,7 +17,7 @@ from portal_service.web.visits import acting, this_visit
 mail_pages = Blueprint("mails", __name__, url_prefix="/staff/mails")
 
 _SHOWN = 100
-_RECENT = timedelta(days=7)
+RECENT = timedelta(days=7)
 
 log = structlog.get_logger(__name__)
 
@@ -63,8 +62,3 @@ def lift() -> ResponseReturnValue:
         log.info("mail_address_lifted", by=str(visit.staff.id))
     flash(_("Mails go to this address again."), "ok")
     return redirect(url_for("mails.undelivered"), 303)
-
-
-def recently_given_up(session: Session, *, now: datetime) -> int:
-    """What the navigation warns of."""
-    return sending.count_given_up(session, since=now - _RECENT)

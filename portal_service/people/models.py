@@ -42,6 +42,8 @@ class Contact(Base):
         back_populates="contact", cascade="all, delete-orphan", order_by="ContactEmail.position"
     )
     grants: Mapped[list["AccountGrant"]] = relationship(back_populates="contact", cascade="all, delete-orphan")
+    user: Mapped["User | None"] = relationship(viewonly=True)
+    """Who logs in as this contact."""
 
     @property
     def email(self) -> str | None:
@@ -95,6 +97,8 @@ class Staff(Base):
     is_admin: Mapped[bool] = mapped_column(default=False)
 
     permissions: Mapped[list["StaffPermission"]] = relationship(cascade="all, delete-orphan")
+    user: Mapped["User | None"] = relationship(viewonly=True)
+    """Who logs in as this agent."""
 
 
 class StaffPermission(Base):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Select, delete, func, select
 from sqlalchemy.orm import Session, joinedload
 
 from portal_service.messages import message
@@ -111,8 +111,9 @@ def awaiting(session: Session) -> Sequence[Registration]:
     return session.scalars(query.options(joinedload(Registration.user)).order_by(Registration.confirmed_at)).all()
 
 
-def count_awaiting(session: Session) -> int:
-    return session.scalar(select(func.count()).where(User.state == "awaiting_approval")) or 0
+def awaiting_count() -> Select[int]:
+    """How many; to be read with other numbers."""
+    return select(func.count()).select_from(User).where(User.state == "awaiting_approval")
 
 
 def decided(session: Session, *, limit: int) -> Sequence[Registration]:

@@ -16,7 +16,8 @@ STAFF_IDLE, STAFF_LONGEST = timedelta(minutes=30), timedelta(hours=12)
 _SHOWN = 16
 """Characters of a token's hash that name a session on pages; they open nothing."""
 _USER = joinedload(LoginSession.user)
-_WHO_IT_IS = (_USER.joinedload(User.contact).joinedload(Contact.grants), _USER.joinedload(User.staff))
+_CONTACT = _USER.joinedload(User.contact)
+_WHO_IT_IS = (_CONTACT.joinedload(Contact.grants), _CONTACT.joinedload(Contact.emails), _USER.joinedload(User.staff))
 """Every page asks for these, so they come in one statement."""
 
 
@@ -56,10 +57,15 @@ def longest(user: User) -> timedelta:
 
 def find_session(session: Session, token: str, *, now: datetime) -> LoginSession | None:
     """What a cookie's token stands for: None when unknown, ended, or of somebody who may no longer log in."""
-    found = session.get(LoginSession, token_hash(token), options=_WHO_IT_IS) if token else None
+    found = read_login(session, token_hash(token)) if token else None
     if found is None or found.expires_at <= now or (found.ends_at is not None and found.ends_at <= now):
         return None
     return found if may_log_in(found.user) else None
+
+
+def read_login(session: Session, hashed: str) -> LoginSession | None:
+    """The session of this hash, whether it is still good or not, with all that pages ask of who it is."""
+    return session.get(LoginSession, hashed, options=_WHO_IT_IS)
 
 
 def read_session(session: Session, token: str, *, now: datetime) -> User | None:

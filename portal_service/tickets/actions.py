@@ -11,6 +11,7 @@ from portal_service.tickets.from_crm import apply_case_change
 from portal_service.tickets.handling import close, delete, edit, mark_reviewed, reopen, restore, set_status, transfer
 from portal_service.tickets.history import record_refusal
 from portal_service.tickets.rating import rate
+from portal_service.tickets.records import read_records
 from portal_service.tickets.submit import NewTicket, find_imported, submit_ticket
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "find_imported",
     "mark_reviewed",
     "rate",
+    "read_records",
     "record_refusal",
     "reopen",
     "restore",

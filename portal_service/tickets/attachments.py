@@ -29,19 +29,28 @@ def attach(
     now: datetime,
 ) -> None:
     """Add files to a ticket or to one of its entries. Two files of one name both stay."""
-    for file in files:
-        ticket.attachment_count += 1
-        session.add(
-            Attachment(
-                ticket_id=ticket.id,
-                entry_id=entry.id if entry else None,
-                name=file.name,
-                content_type=file.content_type,
-                size=file.size,
-                sha256=file.sha256,
-                position=ticket.attachment_count,
-                internal=internal,
-                created_at=now,
-            )
-        )
+    session.add_all(numbered(ticket, files, entry=entry, internal=internal, now=now))
     session.flush()
+    session.expire(ticket, ["attachments"])
+
+
+def numbered(
+    ticket: Ticket, files: Sequence[StoredFile], *, entry: Entry | None, internal: bool, now: datetime
+) -> list[Attachment]:
+    """The rows of these files, which the ticket counts from now on; they are stored after the ticket itself."""
+    first = ticket.attachment_count + 1
+    ticket.attachment_count += len(files)
+    return [
+        Attachment(
+            ticket_id=ticket.id,
+            entry_id=entry.id if entry else None,
+            name=file.name,
+            content_type=file.content_type,
+            size=file.size,
+            sha256=file.sha256,
+            position=position,
+            internal=internal,
+            created_at=now,
+        )
+        for position, file in enumerate(files, first)
+    ]

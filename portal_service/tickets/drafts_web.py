@@ -18,7 +18,7 @@ from portal_service.tickets import actions, choices, drafts
 from portal_service.tickets.drafts import ChangedElsewhereError, Place, Typed
 from portal_service.tickets.errors import Invalid
 from portal_service.tickets.filing_form import KEPT
-from portal_service.tickets.filing_web import Filing, form_page, ticket_token, typed_in
+from portal_service.tickets.filing_web import Filing, form_page, read_filing, ticket_token, typed_in
 from portal_service.tickets.rescue import read_rescue_token
 from portal_service.web.forms import Entered, entered
 from portal_service.web.texts import name_of
@@ -59,7 +59,7 @@ def token() -> ResponseReturnValue:
 @draft_pages.post("/<type_key>/<uuid:contact_id>")
 def save(type_key: str, contact_id: uuid.UUID | None = None) -> ResponseReturnValue:
     """Keep what was typed; answers a script in JSON and a form with a page."""
-    _filing(this_visit(), type_key, contact_id)
+    read_filing(this_visit(), type_key, contact_id)
     form = entered()
     files = receive_files(form)
     owner = files_owner()
@@ -68,7 +68,7 @@ def save(type_key: str, contact_id: uuid.UUID | None = None) -> ResponseReturnVa
             filed = actions.find_imported(visit.session, ticket_token(form))
             if filed is not None and filed.contact_id == (contact_id or visit.signed_in.contact_id):
                 return _already_filed(filed.number)
-            place = _filing(visit, type_key, contact_id).place(visit.signed_in)
+            place = read_filing(visit, type_key, contact_id).place(visit.signed_in)
             draft = drafts.save(
                 visit.session, place, typed_in(form, files), revision=_revision(form), owner=owner, now=visit.now
             )
@@ -81,7 +81,7 @@ def save(type_key: str, contact_id: uuid.UUID | None = None) -> ResponseReturnVa
             return jsonify(error=_(invalid.errors[""])), 422
     if _wants_json():
         return jsonify(revision=revision, saved=format_datetime(utc_now(), "HH:mm"))
-    return _saved(form, _filing(this_visit(), type_key, contact_id))
+    return _saved(form, read_filing(this_visit(), type_key, contact_id))
 
 
 @draft_pages.post("/<uuid:draft_id>/discard")
@@ -145,7 +145,7 @@ def _show_again() -> ResponseReturnValue:
         return jsonify(error=_(EXPIRED)), 400
     form.refuse({"": EXPIRED})
     arguments = request.view_args or {}
-    filing = _filing(this_visit(), arguments["type_key"], arguments.get("contact_id"))
+    filing = read_filing(this_visit(), arguments["type_key"], arguments.get("contact_id"))
     return form_page(filing, form, files), form.status_code
 
 
@@ -165,18 +165,6 @@ _LATE: dict[str, Callable[[], ResponseReturnValue]] = {
     "drafts.save": _show_again,
 }
 """Endpoints a form of a request is sent to."""
-
-
-def _filing(visit: Visit, type_key: str, contact_id: uuid.UUID | None) -> Filing:
-    """Whose request this is: a customer's own, or one an agent files for a contact; anything else does not exist."""
-    found = choices.request_type(visit.session, type_key) or abort(404)
-    by_staff = visit.signed_in.staff_id is not None
-    if by_staff != (contact_id is not None):
-        abort(404)
-    contact = visit.session.get(Contact, contact_id) if contact_id else visit.contact
-    if contact is None or not contact.active:
-        abort(404)
-    return Filing(type=found, contact=contact, by_staff=by_staff)
 
 
 def _revision(form: Entered) -> int | None:

@@ -2,7 +2,7 @@
 
 import uuid
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, event, text, true
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -13,6 +13,9 @@ from portal_service.people.models import Account, Contact, Staff
 from portal_service.tickets.numbering import start_numbers
 from shared.database import BigId
 from shared.ids import new_id
+
+if TYPE_CHECKING:
+    from portal_service.crm.models import Mirror
 
 
 class RequestType(Base):
@@ -129,6 +132,7 @@ class Ticket(Base):
         primaryjoin="foreign(Ticket.parent_number) == remote(Ticket.number)", viewonly=True
     )
     rating: Mapped["Rating | None"] = relationship(viewonly=True)
+    mirror: Mapped["Mirror | None"] = relationship(viewonly=True)
 
     __table_args__ = (
         Index("ix_tickets_last_activity", "last_activity_at", "number"),

@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, inspect, or_, select
 from sqlalchemy.orm import Session, joinedload, selectinload
+from sqlalchemy.orm.attributes import set_committed_value
 
 from portal_service.files.models import Attachment
 from portal_service.people import policy
 from portal_service.people.models import Account, Contact, Staff
 from portal_service.tickets.lifecycle import OPEN, STATUSES, UNFINISHED
 from portal_service.tickets.models import Entry, HistoryEntry, Product, Reply, Ticket
-from portal_service.tickets.snapshots import public_attachments
+from portal_service.tickets.snapshots import all_attachments, public_attachments
 from shared.clock import from_text, to_text
 
 T = TypeVar("T")
@@ -78,6 +79,9 @@ _SHOWN_IN_LISTS = (
 )
 
 
+_SHOWN_WITH_ONE = ("parent", "rating", "mirror")
+
+
 def tickets_for_contact(session: Session, contact: Contact, filter: TicketFilter, *, limit: int) -> Page[Ticket]:  # noqa: A002
     """The tickets this contact may see: own ones and those of accounts granted as a whole (S10, S69)."""
     return _page(session, _list().where(_visible_to(contact)), filter, limit=limit, public_only=True)
@@ -124,12 +128,23 @@ def ticket_for_staff(session: Session, number: int) -> Ticket | None:
     return session.scalars(_one(number)).unique().one_or_none()
 
 
+def carried_over(session: Session, ticket: Ticket) -> Ticket:
+    """A ticket read a moment ago, with all that was read of it, in another session; nothing is read again."""
+    known = session.merge(ticket, load=False)
+    for name in _SHOWN_WITH_ONE:
+        shown = getattr(ticket, name)
+        set_committed_value(known, name, session.merge(shown, load=False) if shown is not None else None)
+    if "attachments" not in inspect(ticket).unloaded:
+        files = [session.merge(file, load=False) for file in ticket.attachments]
+        set_committed_value(known, "attachments", files)
+    return known
+
+
 def ticket_files(session: Session, ticket: Ticket, *, public_only: bool) -> list[Attachment]:
     """The files tab (S77): of the ticket and of every reply; for staff those of internal notes too."""
     if public_only:
         return public_attachments(session, ticket)
-    query = select(Attachment).where(Attachment.ticket_id == ticket.id).order_by(Attachment.position)
-    return list(session.scalars(query))
+    return all_attachments(session, ticket)
 
 
 def attachment_for_contact(session: Session, contact: Contact, attachment_id: uuid.UUID) -> Attachment | None:
@@ -198,7 +213,7 @@ def _visible_to(contact: Contact) -> ColumnElement[bool]:
 def _one(number: int) -> Select[Ticket]:
     """One ticket with everything its pages show, in one statement."""
     people = joinedload(Ticket.contact).joinedload(Contact.emails)
-    shown = (*_SHOWN_IN_LISTS, people, joinedload(Ticket.parent), joinedload(Ticket.rating))
+    shown = (*_SHOWN_IN_LISTS, people, *(joinedload(getattr(Ticket, name)) for name in _SHOWN_WITH_ONE))
     return select(Ticket).where(Ticket.number == number, Ticket.deleted_at.is_(None)).options(*shown)
 
 

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal, cast
 
-from sqlalchemy import select
+from sqlalchemy import inspect, select
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import set_committed_value
 
 from portal_service import site
 from portal_service.base import outbox
@@ -29,9 +30,13 @@ def publish(session: Session, ticket: Ticket, *, actor: Actor, now: datetime, en
     ticket.version += 1
     ticket.changed_at = now
     session.flush()
-    outbox.add(session, ticket_changed(session, ticket, changed_by=actor.name), now=now)
-    for entry in entries:
-        outbox.add(session, entry_added(entry), now=now)
+    tell(session, ticket, actor=actor, now=now, entries=entries)
+
+
+def tell(session: Session, ticket: Ticket, *, actor: Actor, now: datetime, entries: Iterable[Entry] = ()) -> None:
+    """The events of the version that is stored already."""
+    changed = ticket_changed(session, ticket, changed_by=actor.name)
+    outbox.add_all(session, [changed, *map(entry_added, entries)], now=now)
 
 
 def ticket_changed(session: Session, ticket: Ticket, *, changed_by: str) -> TicketChanged:
@@ -98,15 +103,17 @@ def entry_added(entry: Entry) -> ReplyAdded | InternalNoteAdded:
 
 def public_attachments(session: Session, ticket: Ticket) -> list[Attachment]:
     """The files of the ticket and of its public replies, in order; never those of internal notes (S77)."""
+    return [file for file in all_attachments(session, ticket) if not file.internal]
+
+
+def all_attachments(session: Session, ticket: Ticket) -> list[Attachment]:
+    """Those of internal notes, too: for staff only. Read once in a transaction."""
     if not ticket.attachment_count:
         return []
-    return list(
-        session.scalars(
-            select(Attachment)
-            .where(Attachment.ticket_id == ticket.id, Attachment.internal.is_(False))
-            .order_by(Attachment.position)
-        )
-    )
+    if "attachments" in inspect(ticket).unloaded:
+        query = select(Attachment).where(Attachment.ticket_id == ticket.id).order_by(Attachment.position)
+        set_committed_value(ticket, "attachments", list(session.scalars(query)))
+    return list(ticket.attachments)
 
 
 def links(attachments: Iterable[Attachment]) -> tuple[AttachmentLink, ...]:

@@ -8,7 +8,6 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, u
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from markupsafe import Markup
-from sqlalchemy import select
 
 from portal_service.crm.freshness import freshness_of
 from portal_service.files.web import keep, receive_files
@@ -16,12 +15,13 @@ from portal_service.people.models import Contact
 from portal_service.tickets import account_search, actions, choices, lifecycle, queries, threads
 from portal_service.tickets.errors import Invalid, Refused
 from portal_service.tickets.fields import assignee_name
-from portal_service.tickets.filing_web import Filing, choose_type_page, file_ticket, form_page, new_form_page
+from portal_service.tickets.filing_web import choose_type_page, file_ticket, form_page, new_form_page, read_filing
 from portal_service.tickets.models import Entry, Ticket
 from portal_service.tickets.web import said_just_now, shown_before
 from portal_service.web.catalogues import language
 from portal_service.web.forms import Entered, entered
 from portal_service.web.listing import read_listing
+from portal_service.web.situation import situation_for
 from portal_service.web.targets import local_target
 from portal_service.web.texts import STATUS, history_lines
 from portal_service.web.visits import Visit, acting, this_visit
@@ -51,11 +51,7 @@ def queue() -> ResponseReturnValue:
 @staff_pages.get("/tickets/<ticket:number>")
 def ticket(number: int) -> ResponseReturnValue:
     found = any_ticket(this_visit(), number)
-    if found.reviewed_at is None:
-        with acting() as visit:
-            actions.mark_reviewed(visit.session, any_ticket(visit, number), actor=visit.actor, now=visit.now)
-        found = any_ticket(this_visit(), number)
-    return _ticket_page(found)
+    return _ticket_page(found if found.reviewed_at is not None else _reviewed(found))
 
 
 @staff_pages.post("/tickets/<ticket:number>/reply")
@@ -201,19 +197,19 @@ def choose_type(contact_id: uuid.UUID) -> ResponseReturnValue:
 
 @staff_pages.get("/tickets/new/<uuid:contact_id>/<type_key>")
 def describe(contact_id: uuid.UUID, type_key: str) -> ResponseReturnValue:
-    return new_form_page(_filing(this_visit(), contact_id, type_key))
+    return new_form_page(read_filing(this_visit(), type_key, contact_id))
 
 
 @staff_pages.post("/tickets/new/<uuid:contact_id>/<type_key>")
 def file_for_contact(contact_id: uuid.UUID, type_key: str) -> ResponseReturnValue:
-    _filing(this_visit(), contact_id, type_key)
     form = entered()
+    read_filing(this_visit(), type_key, contact_id)
     received = receive_files(form)
-    number = file_ticket(form, received, lambda visit: _filing(visit, contact_id, type_key))
+    number = file_ticket(form, received, type_key, contact_id)
     if number is not None:
         flash(_("Ticket #%(number)s is filed. The contact gets the mail.", number=number), "ok")
         return redirect(url_for("staff.ticket", number=number), 303)
-    return form_page(_filing(this_visit(), contact_id, type_key), form, received), form.status_code
+    return form_page(read_filing(this_visit(), type_key, contact_id), form, received), form.status_code
 
 
 @staff_pages.post("/availability")
@@ -233,6 +229,17 @@ def availability() -> ResponseReturnValue:
 
 def any_ticket(visit: Visit, number: int) -> Ticket:
     return queries.ticket_for_staff(visit.session, number) or abort(404)
+
+
+def _reviewed(found: Ticket) -> Ticket:
+    """The ticket after its first opening by an agent (S38, S60)."""
+    try:
+        with acting(as_known=True) as visit:
+            reviewed = queries.carried_over(visit.session, found)
+            actions.mark_reviewed(visit.session, reviewed, actor=visit.actor, now=visit.now)
+    except Refused:  # deleted a moment ago
+        abort(404)
+    return queries.carried_over(this_visit().session, reviewed)
 
 
 def _done(number: int, form: Entered, act: Callable[[Visit, Ticket], None]) -> bool:
@@ -301,8 +308,6 @@ def _again(number: int) -> Ticket:
 
 def _ticket_page(found: Ticket, **forms: Any) -> str:
     visit = this_visit()
-    mirror = visit.session.get(Mirror, found.id)
-    statuses = visit.session.scalars(select(CrmStatus)).all()
     attached = queries.ticket_files(visit.session, found, public_only=False)
     shown = {"reply_form": Entered(), "note_form": Entered(), "edit_form": _present(found)} | forms
     return render_template(
@@ -315,8 +320,8 @@ def _ticket_page(found: Ticket, **forms: Any) -> str:
         followers=queries.followers(visit.session, found),
         first_files=[file for file in attached if file.entry_id is None],
         history=history_lines(queries.history(visit.session, found, public_only=False)),
-        fresh=freshness_of(found, mirror, statuses, visit.now),
-        mirror=mirror,
+        fresh=freshness_of(found, found.mirror, situation_for(visit).crms, visit.now),
+        mirror=found.mirror,
         assignee_name=assignee_name(found),
         statuses=[(status, STATUS[status]) for status in lifecycle.targets(found.status)],
         new_statuses=_new_statuses(found),
@@ -346,8 +351,3 @@ def _options(visit: Visit, found: Ticket, form: Entered) -> dict[str, Any]:
 def _contact(visit: Visit, contact_id: uuid.UUID) -> Contact:
     contact = visit.session.get(Contact, contact_id)
     return contact if contact is not None and contact.active else abort(404)
-
-
-def _filing(visit: Visit, contact_id: uuid.UUID, type_key: str) -> Filing:
-    found = choices.request_type(visit.session, type_key) or abort(404)
-    return Filing(type=found, contact=_contact(visit, contact_id), by_staff=True)

@@ -17,10 +17,11 @@ from portal_service.people import policy
 from portal_service.people.models import Account, Contact
 from portal_service.tickets import history, snapshots, text
 from portal_service.tickets.actor import Actor
-from portal_service.tickets.attachments import attach, too_many
+from portal_service.tickets.attachments import numbered, too_many
 from portal_service.tickets.errors import NOT_OFFERED, PRODUCT_OR_CATEGORY, UNKNOWN, Invalid
-from portal_service.tickets.lifecycle import PRIORITIES
-from portal_service.tickets.models import Category, Product, RequestType, Ticket
+from portal_service.tickets.lifecycle import NEW, PRIORITIES
+from portal_service.tickets.models import Ticket
+from portal_service.tickets.records import Records, read_records
 from shared.ids import new_id
 
 ORIGINS = ("portal", "email", "chat", "phone", "staff", "import")
@@ -51,23 +52,48 @@ class NewTicket:
     files: tuple[StoredFile, ...] = ()
 
 
-def submit_ticket(session: Session, new: NewTicket, *, actor: Actor, now: datetime, rng: random.Random) -> Ticket:
+def submit_ticket(
+    session: Session,
+    new: NewTicket,
+    *,
+    actor: Actor,
+    now: datetime,
+    rng: random.Random,
+    records: Records | None = None,
+) -> Ticket:
     """File a ticket: numbered, assigned, mailed and told to the sync service in one transaction.
 
-    Raises Invalid with every fault found.
+    `records` are those `new` names, where the caller has read them. Raises Invalid with every fault found.
     """
     new = _cleaned(new)
-    errors = _errors(session, new, actor=actor)
+    found = records or _records(session, new)
+    errors = _errors(new, found, actor=actor)
     if errors:
         raise Invalid(errors)
-    ticket = _stored(session, new, now=now)
+    ticket = _ticket(new, found, now=now)
+    # Stored once, when all of it is known.
+    assign(session, ticket, favourite_id=new.favourite_staff_id, rng=rng, now=now)
+    files = numbered(ticket, new.files, entry=None, internal=False, now=now)
+    session.add(ticket)
+    session.flush()
     _remember_guest(session, ticket, new)
     history.record(session, ticket, "created", actor=actor, now=now)
-    assign(session, ticket, favourite_id=new.favourite_staff_id, rng=rng, now=now)
-    attach(session, ticket, new.files, entry=None, internal=False, now=now)
-    snapshots.publish(session, ticket, actor=actor, now=now)
+    session.add_all(files)
+    session.flush()
+    snapshots.tell(session, ticket, actor=actor, now=now)
     notices.ticket_created(session, ticket, actor=actor, now=now)
     return ticket
+
+
+def _records(session: Session, new: NewTicket) -> Records:
+    return read_records(
+        session,
+        type_id=new.request_type_id,
+        account_id=new.account_id,
+        contact_id=new.contact_id,
+        product_id=new.product_id,
+        category_id=new.category_id,
+    )
 
 
 def _cleaned(new: NewTicket) -> NewTicket:
@@ -81,8 +107,8 @@ def _cleaned(new: NewTicket) -> NewTicket:
     )
 
 
-def _errors(session: Session, new: NewTicket, *, actor: Actor) -> dict[str, str]:
-    found = {**_text_errors(new), **_record_errors(session, new), **_account_errors(session, new, actor=actor)}
+def _errors(new: NewTicket, records: Records, *, actor: Actor) -> dict[str, str]:
+    found = {**_text_errors(new), **_record_errors(new, records), **_account_errors(records, actor=actor)}
     if new.product_id is None and new.category_id is None:
         found["product_id"] = PRODUCT_OR_CATEGORY
     if new.priority not in PRIORITIES:
@@ -107,24 +133,20 @@ def _text_errors(new: NewTicket) -> dict[str, str]:
     return {field: error for field, error in found.items() if error}
 
 
-def _record_errors(session: Session, new: NewTicket) -> dict[str, str]:
+def _record_errors(new: NewTicket, records: Records) -> dict[str, str]:
     found = {}
-    request_type = session.get(RequestType, new.request_type_id) if new.request_type_id else None
-    if request_type is None or not request_type.active:
-        found["request_type_id"] = NOT_OFFERED if request_type else UNKNOWN
-    product = session.get(Product, new.product_id) if new.product_id else None
-    if new.product_id and (product is None or not product.active):
+    if records.request_type is None or not records.request_type.active:
+        found["request_type_id"] = NOT_OFFERED if records.request_type else UNKNOWN
+    if new.product_id and (records.product is None or not records.product.active):
         found["product_id"] = UNKNOWN
-    category = session.get(Category, new.category_id) if new.category_id else None
-    if new.category_id and (category is None or not category.active):
+    if new.category_id and (records.category is None or not records.category.active):
         found["category_id"] = UNKNOWN
     return found
 
 
-def _account_errors(session: Session, new: NewTicket, *, actor: Actor) -> dict[str, str]:
+def _account_errors(records: Records, *, actor: Actor) -> dict[str, str]:
     """Who files for whom: a customer for himself and his accounts, staff for any contact (S17, S28)."""
-    contact = session.get(Contact, new.contact_id) if new.contact_id else None
-    account = session.get(Account, new.account_id) if new.account_id else None
+    contact, account = records.contact, records.account
     found = {}
     if contact is None or not policy.may_file_for(actor.kind, actor.contact_id, contact):
         found["contact_id"] = UNKNOWN
@@ -140,9 +162,11 @@ def _may_be_its_account(contact: Contact | None, account: Account | None, actor:
     return account.active and not foreign
 
 
-def _stored(session: Session, new: NewTicket, *, now: datetime) -> Ticket:
+def _ticket(new: NewTicket, records: Records, *, now: datetime) -> Ticket:
+    """The first version of a ticket, not stored yet."""
     ticket = Ticket(
         id=new_id(),
+        version=1,
         subject=new.subject,
         description=new.description,
         link_url=new.link_url,
@@ -157,12 +181,16 @@ def _stored(session: Session, new: NewTicket, *, now: datetime) -> Ticket:
         category_id=new.category_id,
         filed_by=new.filed_by,
         external_ref=new.external_ref,
+        status=NEW,
+        entry_count=0,
+        attachment_count=0,
+        pull_number=0,
         created_at=now,
         changed_at=now,
         last_activity_at=now,
     )
-    session.add(ticket)
-    session.flush()
+    for name in ("request_type", "account", "contact", "product", "category"):
+        setattr(ticket, name, getattr(records, name))
     return ticket
 
 

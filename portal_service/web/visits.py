@@ -131,18 +131,33 @@ def session_cookie() -> str:
 
 
 @contextmanager
-def acting() -> Iterator[Visit]:
-    """A transaction in which the visitor changes something; it commits at the end of the block."""
+def acting(*, as_known: bool = False) -> Iterator[Visit]:
+    """A transaction in which the visitor changes something; it commits at the end of the block.
+
+    With `as_known` the visitor is who was admitted a moment ago, and not read again: for what changes neither log-ins
+    nor people. It is the same for pages shown afterwards.
+    """
     before = this_visit()
-    user_id, login = before.signed_in.id, before.login
+    user, login = before.signed_in, before.login
     _leave()
     with this_portal().database.write() as session:
-        kept = session.get(LoginSession, login.token_hash) if login else None
-        g.visit = Visit(session, session.get_one(User, user_id), utc_now(), kept)
+        g.visit = _known(session, user, login) if as_known else _found_again(session, user, login)
         try:
             yield g.visit
         finally:
             g.pop("visit")
+    if as_known:
+        g.admitted = (user, login)
+
+
+def _known(session: Session, user: User, login: LoginSession | None) -> Visit:
+    kept = session.merge(login, load=False) if login else None
+    return Visit(session, kept.user if kept else session.merge(user, load=False), utc_now(), kept)
+
+
+def _found_again(session: Session, user: User, login: LoginSession | None) -> Visit:
+    kept = sessions.read_login(session, login.token_hash) if login else None
+    return Visit(session, session.get_one(User, user.id), utc_now(), kept)
 
 
 def admit() -> ResponseReturnValue | None:
@@ -163,6 +178,10 @@ def admit() -> ResponseReturnValue | None:
 def _enter() -> None:
     g.reading = ExitStack()
     session = g.reading.enter_context(this_portal().database.read())
+    admitted: tuple[User, LoginSession | None] | None = g.pop("admitted", None)
+    if admitted is not None:
+        g.visit = _known(session, *admitted)
+        return
     now = utc_now()
     login = sessions.find_session(session, request.cookies.get(session_cookie(), ""), now=now)
     g.visit = Visit(session, login.user if login else None, now, login)

@@ -33,13 +33,16 @@ class Visitor:
 
     def post(self, path: str, *, follow: bool = False, **fields: Any) -> TestResponse:
         """Send a form with a valid token. Files are given as `files=[(name, content), ...]`."""
-        token = _TOKEN.search(self.get("/knowledge").text)
-        assert token
         files = fields.pop("files", [])
-        data: dict[str, Any] = {"csrf_token": token[1], **fields}
+        data: dict[str, Any] = {"csrf_token": self.form_token(), **fields}
         if files:
             data["files"] = [(BytesIO(content), name) for name, content in files]
         return self.client.post(path, data=data, follow_redirects=follow)
+
+    def form_token(self) -> str:
+        token = _TOKEN.search(self.get("/knowledge").text)
+        assert token
+        return token[1]
 
     def file_request(self, **changes: Any) -> int:
         """Submit a request through the form as it is offered; returns its number."""

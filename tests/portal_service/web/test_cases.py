@@ -1,6 +1,7 @@
 """The customer's cases: home, list, tabs, replies; internal notes are nowhere (S68 - S77, S49, S61, S62, S65)."""
 
 import re
+from typing import Any
 
 from sqlalchemy import event
 
@@ -168,9 +169,9 @@ def test_pages_are_light(carol: Visitor, sam: Visitor, database: Database) -> No
     for _ in range(26):
         number = carol.file_request(subject="x" * 255, description="y" * 2000)
     for index in range(12):
-        sam.post(f"/staff/tickets/{number}/reply", body=f"Answer {index}")
-    statements: list[str] = []
-    event.listen(database.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+        sam.post(f"/staff/tickets/{number}/reply", body=f"Answer {index}", files=[("log.txt", b"a line")])
+    unseen = carol.file_request(files=[("log.txt", b"a line")])
+    statements = _statements(database)
     for visitor, path in (
         (carol, "/"),
         (carol, "/cases"),
@@ -179,7 +180,9 @@ def test_pages_are_light(carol: Visitor, sam: Visitor, database: Database) -> No
         (carol, f"/cases/{number}/files"),
         (carol, f"/cases/{number}/print"),
         (carol, "/requests/new/level-1"),
+        (carol, f"/requests/{unseen}/received"),
         (sam, "/staff/tickets"),
+        (sam, f"/staff/tickets/{unseen}"),  # opening a ticket for the first time changes it
         (sam, f"/staff/tickets/{number}"),
         (sam, "/staff/tickets/calls"),
         (sam, "/staff/tickets/deleted"),
@@ -188,6 +191,30 @@ def test_pages_are_light(carol: Visitor, sam: Visitor, database: Database) -> No
         response = visitor.get(path)
         assert len(response.data) < 150_000, path
         assert len(statements) <= 12, (path, len(statements), statements)
+    assert sam.ticket(unseen).reviewed_at is not None
+
+
+def test_filing_a_request_takes_at_most_eight_statements(carol: Visitor, database: Database) -> None:
+    """However many tickets there are; with a draft and files as many more as these are tables."""
+    for _ in range(5):
+        carol.file_request()
+    form = carol.request() | {"csrf_token": carol.form_token()}
+    statements = _statements(database)
+    response = carol.client.post("/requests/new/level-1", data=form)
+    assert response.status_code == 303
+    assert len(statements) <= 8, (len(statements), statements)
+
+
+def _statements(database: Database) -> list[str]:
+    """What the database is asked from now on, but for the beginnings of transactions."""
+    found: list[str] = []
+
+    def keep(*args: Any) -> None:
+        if not args[2].startswith("BEGIN"):
+            found.append(args[2])
+
+    event.listen(database.engine, "before_cursor_execute", keep)
+    return found
 
 
 def _transfer(sam: Visitor, number: int) -> dict[str, str]:
