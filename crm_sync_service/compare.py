@@ -195,11 +195,11 @@ def _id(entry: Entry) -> str:
 
 
 def _difference(ticket: TicketChanged, field: str, ours: str | None, theirs: str | None) -> Difference:
-    ours_shown, theirs_shown = _where_they_part(ours, theirs)
+    ours_shown, theirs_shown = where_they_part(ours, theirs)
     return Difference(ticket=ticket.number, field=field, ticket_has=ours_shown, case_has=theirs_shown)
 
 
-def _where_they_part(ours: str | None, theirs: str | None) -> tuple[str, str]:
+def where_they_part(ours: str | None, theirs: str | None) -> tuple[str, str]:
     """Both values on one line; of long ones the part around the first difference."""
     pairs = enumerate(zip(ours or "", theirs or "", strict=False))
     first = next((place for place, (one, other) in pairs if one != other), min(len(ours or ""), len(theirs or "")))

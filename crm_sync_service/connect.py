@@ -274,7 +274,7 @@ def _read_directory(crm: Connector) -> None:
     with opened(open_database(read_database_url())) as database:
         database.check()
         for found in refresh_directory(database, crm, now=utc_now):
-            click.echo(f"Directory: {found.records:,} {found.kind}s read, {found.changed:,} new or changed.")
+            click.echo(f"Directory, {found.kind}s: {found.records:,} read, {found.changed:,} new or changed.")
 
 
 def _round_trip(given: CheckConfig) -> None:

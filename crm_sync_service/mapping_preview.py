@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import func, select
 
+from crm_sync_service.compare import where_they_part
 from crm_sync_service.connectors.base import CaseRecord, Connector, NotFoundError
 from crm_sync_service.links import LinkState
 from crm_sync_service.mapping import CaseMapping, unmapped
-from crm_sync_service.merge import UNMAPPED, Decision, decide
+from crm_sync_service.merge import Decision, decide
 from crm_sync_service.models import Link, Replica
 from crm_sync_service.stored import load_work
 from shared.database import Database
 from shared.events import TicketChanged
 
 _THREADS = 4
-_SHOWN = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,8 @@ class FieldDiff:
 
     def __str__(self) -> str:
         side = "Case" if self.to == "crm" else "ticket"
-        return f"#{self.ticket} {self.field} of the {side}: {_shown(self.before)} → {_shown(self.after)}"
+        before, after = where_they_part(self.before, self.after)
+        return f"#{self.ticket} {self.field} of the {side}: {before} → {after}"
 
 
 @dataclass(kw_only=True)
@@ -131,10 +132,3 @@ def _diff(
         yield FieldDiff(ticket=ticket.number, field=name, to="portal", before=ours, after=theirs)
     elif decision.verdict != "agree":
         yield FieldDiff(ticket=ticket.number, field=name, to="nobody", before=theirs, after=ours)
-
-
-def _shown(value: str | None) -> str:
-    if value is None:
-        return "empty"
-    text = " ".join(value.removeprefix(UNMAPPED).split())
-    return f'"{text[:_SHOWN]}{"…" if len(text) > _SHOWN else ""}"'

@@ -49,7 +49,7 @@ def test_a_person_answers_a_few_questions(here, desk_url):
     assert f"Reached Casebridge desk 1 at {desk_url}." in said
     assert "Rights and fields: nothing is missing." in said
     assert "Mapping file: it fits the CRM." in said
-    assert "Directory: 3 accounts read, 3 new or changed." in said
+    assert "Directory, accounts: 3 read, 3 new or changed." in said
     assert "Round trip: A Case is read as it was made: holds, Case C-" in said
     assert "/hooks/desk/changed" in said
     file = here / ".env"

@@ -54,6 +54,9 @@ def test_a_changed_block_names_every_case_it_would_write(pairs):
     found = preview(pairs, ("Category: {category}", "Rubriek: {category}"))
     assert (found.updates, found.reads, found.writes) == (3, 3, 4)
     assert found.by_field == {"block": 3}
+    before, _, after = str(found.diffs[0]).partition(" → ")
+    assert "Category: " in before
+    assert "Rubriek: " in after
     assert "Rubriek: Paper" in found.diffs[0].after
     assert len(pairs.crm.writes) == written
 
