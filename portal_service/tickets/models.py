@@ -2,20 +2,18 @@
 
 import uuid
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, event, text, true
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal_service.base import Base
+from portal_service.crm.models import Mirror
 from portal_service.files.models import Attachment
 from portal_service.people.models import Account, Contact, Staff
 from portal_service.tickets.numbering import start_numbers
 from shared.database import BigId
 from shared.ids import new_id
-
-if TYPE_CHECKING:
-    from portal_service.crm.models import Mirror
 
 
 class RequestType(Base):
@@ -115,6 +113,8 @@ class Ticket(Base):
     closed_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]
     deleted_by: Mapped[str | None] = mapped_column(String(255))
+    redacted_at: Mapped[datetime | None]
+    """Since when its words are gone for good; it is deleted then, too, and cannot be restored."""
     parent_number: Mapped[int | None] = mapped_column(BigId, index=True)
     """The ticket this one follows from or belongs to (S72); never itself or one of its own followers."""
     external_ref: Mapped[str | None] = mapped_column(String(255), unique=True)
@@ -132,7 +132,7 @@ class Ticket(Base):
         primaryjoin="foreign(Ticket.parent_number) == remote(Ticket.number)", viewonly=True
     )
     rating: Mapped["Rating | None"] = relationship(viewonly=True)
-    mirror: Mapped["Mirror | None"] = relationship(viewonly=True)
+    mirror: Mapped[Mirror | None] = relationship(viewonly=True)
 
     __table_args__ = (
         Index("ix_tickets_last_activity", "last_activity_at", "number"),
