@@ -49,9 +49,9 @@ def test_of_two_who_add_one_name_at_once_the_second_is_told(desk: Help) -> None:
         assert sorted(pool.map(add, range(2))) == [[], ["name_en"]]
 
 
+@pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
 def test_a_ticket_is_filed_while_an_administrator_changes_its_type(desk: Help) -> None:
-    if not desk.database.is_postgresql:
-        pytest.skip("SQLite has one writer at a time")
+    """SQLite has one writer at a time anyway."""
     with desk.write() as session:
         type_ = desk.type(session, "level-1")
         offer.change(session, type_, Texts(name_en="First help"), by=desk.staff(session, "Admin"), now=desk.clock.now)
