@@ -2,7 +2,7 @@
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done || echo python3)
 
-.PHONY: run test check simulate chaos bench screenshots clean
+.PHONY: run test check simulate chaos bench bench-portal screenshots clean
 
 # The whole product on this machine: make run, or make run FRESH=1 to start over.
 run:
@@ -27,6 +27,10 @@ chaos:
 # What the sync costs, measured on this machine: make bench ARGS="--database-url postgresql://..."
 bench:
 	@$(PYTHON) deploy/bootstrap.py bench -- $(ARGS)
+
+# The portal beside django-helpdesk, in turns on one PostgreSQL; needs peer_portal.py, which is not in this project.
+bench-portal:
+	@$(PYTHON) deploy/bootstrap.py bench-portal -- $(ARGS)
 
 # The pictures of the README, taken from the running product.
 screenshots:

@@ -37,9 +37,10 @@ COMMANDS = {
     "simulate": ["-m", "tests.simulation"],
     "chaos": ["-m", "deploy.suite", "chaos"],
     "bench": ["-m", "shared.cli", "bench", "sync"],
+    "bench-portal": ["-m", "tests.benchmarks.portal"],
     "screenshots": ["-m", "deploy.screenshots"],
 }
-EXTRAS = {task: "" if task in {"run", "bench"} else "dev" for task in COMMANDS}
+EXTRAS = {task: "" if task in {"run", "bench", "bench-portal"} else "dev" for task in COMMANDS}
 
 
 class CannotSetUpError(Exception):
@@ -50,7 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Set up this checkout, then run a task in it.")
     parser.add_argument("task", choices=list(COMMANDS))
     parser.add_argument("--fresh", action="store_true", help="with run: delete the data of earlier runs first")
-    parser.add_argument("options", nargs="*", help="for simulate, chaos and bench, behind --: options of their own")
+    parser.add_argument("options", nargs="*", help="simulate, chaos and benches: options of their own, behind --")
     arguments = parser.parse_args()
     os.chdir(ROOT)
     try:
