@@ -27,7 +27,7 @@ MOST_WAITING = 500
 """Background lanes that may wait at once: so many, and no more, are handed over before a pause takes effect."""
 _BATCH = 50
 _ONLY = 1
-_HAS_ITS_CASE = ("linked", "case_deleted", "ticket_deleted", "unlinked")
+_HAS_ITS_CASE = ("linked", "case_deleted", "ticket_deleted", "redacted", "unlinked")
 
 
 class BackfillError(Exception):

@@ -163,7 +163,7 @@ def relink_case(session: Session, ticket_id: uuid.UUID, case_id: str, *, by: str
     """Link a ticket to a Case that is in the CRM already; where they differ the policies of the fields decide."""
     _need_reason(why)
     link = _link(session, ticket_id, now=now)
-    if link.state == "ticket_deleted":
+    if link.state in {"ticket_deleted", "redacted"}:
         raise DecisionError("This ticket was removed.")
     if not case_id.strip() or case_id == link.case_id:
         raise DecisionError("Name the id of another Case.")
@@ -180,7 +180,7 @@ def unlink_case(session: Session, ticket_id: uuid.UUID, *, by: str, why: str, no
     """End the mirroring of a ticket; its Case stays as it is."""
     _need_reason(why)
     link = _link(session, ticket_id, now=now)
-    if link.state in {"unlinked", "ticket_deleted"}:
+    if link.state in {"unlinked", "ticket_deleted", "redacted"}:
         raise DecisionError("This ticket is not mirrored any more.")
     add_order(session, ticket_id, do="unlink", by=by, why=why, now=now)
     words = f"Case {link.case_number or link.case_id or ''}".strip()

@@ -131,7 +131,7 @@ class Endings:
     def tombstone(self, link: LinkState, replies: Sequence[ReplyWork]) -> Outcome:
         """One side is gone for good: no field is compared any more."""
         notes = sum(1 for work in replies if work.note_id)
-        if link.state == "ticket_deleted":
+        if link.state in {"ticket_deleted", "redacted"}:
             return Outcome(state="in_sync", link=link, notes=notes)
         reason = link.parked.get("case") or f"{_case_words(link)} was deleted in the CRM"
         if link.state == "case_deleted":

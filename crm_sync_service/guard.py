@@ -27,6 +27,7 @@ from crm_sync_service.connectors.base import (
     NoteStamp,
     RecordKind,
     newest_stamp,
+    rewrite_note,
 )
 from crm_sync_service.installation import Instance
 from crm_sync_service.operation_settings import OperationSettings
@@ -84,6 +85,9 @@ class GuardedConnector:
 
     def notes_of(self, case_id: str) -> Sequence[NoteRecord]:
         return self._ask(self._inner.notes_of, case_id)
+
+    def rewrite_note(self, note_id: str, new: NewNote) -> None:
+        self._ask(rewrite_note, self._inner, note_id, new)
 
     def changed_cases(self, since: str | None, *, page: str | None) -> FeedPage[CaseStamp]:
         return self._ask(self._inner.changed_cases, since, page=page)

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 from crm_sync_service import merge
 from shared.events import CaseChanged, InternalNoteAdded, NoteForCustomer, ReplyAdded, TicketChanged
 
-LinkStatus = Literal["new", "linked", "case_deleted", "ticket_deleted", "unlinked"]
+LinkStatus = Literal["new", "linked", "case_deleted", "ticket_deleted", "redacted", "unlinked"]
 HoldKind = Literal["skipped", "frozen", "refused", "waiting"]
 Demand = Literal["set", "skip", "unskip", "release", "recreate", "relink", "unlink"]
 
@@ -196,6 +196,10 @@ class Store(Protocol):
 
     def send_notes(self, link: LinkState, notes: Sequence[NoteForCustomer]) -> None:
         """Give these to the portal, those that were not given before, and remember the link."""
+        ...
+
+    def forget_words(self) -> None:
+        """Drop what tables of ours still have of a redacted ticket's words."""
         ...
 
     def ticket_of(self, case_id: str, *, names: str | None = None) -> str | None:

@@ -108,7 +108,7 @@ class Link(Base):
 
     ticket_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     state: Mapped[str] = mapped_column(String(20))
-    """new, linked, case_deleted (tombstone of the CRM), ticket_deleted (tombstone of the portal) or unlinked."""
+    """new, linked, case_deleted (tombstone of the CRM), ticket_deleted, redacted (of the portal) or unlinked."""
     case_id: Mapped[str | None] = mapped_column(String(64), unique=True)
     case_number: Mapped[str | None] = mapped_column(String(64))
     case_url: Mapped[str | None] = mapped_column(String(2000))

@@ -30,6 +30,7 @@ from crm_sync_service.mapping import CaseMapping
 from crm_sync_service.merge import Decision
 from crm_sync_service.notes import NoteWriter
 from crm_sync_service.orders import carry_out, open_orders
+from crm_sync_service.redaction import Redaction
 from shared.clock import to_text
 from shared.events import CaseChanged, FieldChange, TicketChanged
 from shared.failpoints import failpoint
@@ -61,8 +62,8 @@ class Reconciler:
 
     def run(self, ticket: TicketChanged, link: LinkState, replies: Sequence[ReplyWork]) -> Outcome:
         """Compare and mend. Raises what the connector raises; what was stored before stays true."""
-        if link.state == "ticket_deleted" and ticket.deleted_at is not None:
-            return self._late_replies(ticket, link, replies)
+        if ticket.redacted_at is not None or (link.state == "ticket_deleted" and ticket.deleted_at is not None):
+            return self._after_the_end(ticket, link, replies)
         link, replies = self._carry_out_orders(ticket, link, replies)
         if link.state in {"case_deleted", "unlinked"}:
             return self._tombstone(link, replies)
@@ -326,6 +327,17 @@ class Reconciler:
         self, decisions: dict[str, Decision], case: CaseRecord, ours: Values, *, winner: Any
     ) -> list[ConflictFound]:
         return verdicts.conflicts_of(self.mapping, decisions, case, ours, winner=winner, crm=self.crm.name)
+
+    def _after_the_end(self, ticket: TicketChanged, link: LinkState, replies: Sequence[ReplyWork]) -> Outcome:
+        """Words of a redacted ticket that come late are forgotten where they are stored."""
+        if link.state == "redacted":
+            self.store.forget_words()
+        if link.state == "redacted" or ticket.redacted_at is None:
+            return self._late_replies(ticket, link, replies)
+        if link.state in {"new", "linked"}:
+            link = self._endings.take_leave(ticket, link, replies)
+        redaction = Redaction(crm=self.crm, mapping=self.mapping, store=self.store)
+        return self._tombstone(redaction.carry_out(ticket, link, replies), replies)
 
     def _late_replies(self, ticket: TicketChanged, link: LinkState, replies: Sequence[ReplyWork]) -> Outcome:
         """The ticket is removed, but replies from before that may arrive after it."""

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from crm_sync_service.connectors.base import Connector
 from crm_sync_service.contacts import resolve_contact
+from crm_sync_service.forgetting import forget_words
 from crm_sync_service.group_commit import GroupCommit
 from crm_sync_service.lanes import Claim
 from crm_sync_service.links import ConflictFound, ContactFound, Did, LinkState, Outcome
@@ -106,6 +107,9 @@ class LaneStore:
                 detail=detail,
             )
         )
+
+    def forget_words(self) -> None:
+        self._do(lambda session: forget_words(session, self.held.ticket_id))
 
     def finish(self, outcome: Outcome, *, receipt: int) -> None:
         """The end of a run: what the comparison showed is stored and told to the portal, the lane rests.

@@ -3,7 +3,7 @@
 import uuid
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from crm_sync_service.links import Flip, Hold, LinkState, Order, PendingPull, Re
 from crm_sync_service.models import Conflict, Link, Replica, ReplyReplica, outbox
 from shared.clock import from_text, to_text
 from shared.events import CaseChanged, InternalNoteAdded, Receipt, ReplyAdded, TicketChanged, dump
+from shared.redaction import without_words
 from shared.stored_events import restore
 
 _LINK, _REPLY, _REPLICA, _CONFLICT = (each.__table__ for each in (Link, ReplyReplica, Replica, Conflict))
@@ -55,6 +56,8 @@ def load_each(session: Session, ticket_ids: Collection[uuid.UUID]) -> dict[uuid.
 def _work(ticket_id: uuid.UUID, body: dict[str, Any] | None, link: Any, replies: Sequence[ReplyWork]) -> Work:
     ticket = restore(TicketChanged.type, body) if body else None
     assert ticket is None or isinstance(ticket, TicketChanged)
+    if ticket is not None and ticket.redacted_at is not None:
+        replies = [replace(work, reply=without_words(work.reply)) for work in replies]
     if link is None:
         return Work(ticket=ticket, link=LinkState(ticket_id=ticket_id), replies=replies)
     return Work(

@@ -63,6 +63,9 @@ class BrokerOperations(Protocol):
     def dead_letters(self, destination: str, *, limit: int = 100) -> list[DeadLetter]:
         """The oldest dead letters of a destination; they stay where they are."""
 
+    def discard(self, destination: str, *, subject: str) -> int:
+        """Delete the dead letters about one ticket or record for good; returns how many."""
+
     def replay(self, destination: str, *, ids: Collection[uuid.UUID] | None = None) -> int:
         """Put dead letters back into their queue, all or those with these event ids; returns how many.
 
@@ -94,6 +97,12 @@ class _Embedded:
             )
             for dead in found
         ]
+
+    def discard(self, destination: str, *, subject: str) -> int:
+        queue = self._topology.dead_letter_queue(destination)
+        with self._table() as table:
+            found = table.dead(queue, limit=-1)
+            return table.drop([dead.id for dead in found if _embedded_message(dead, destination).subject == subject])
 
     def replay(self, destination: str, *, ids: Collection[uuid.UUID] | None = None) -> int:
         dead_letter_queue = self._topology.dead_letter_queue(destination)
@@ -149,6 +158,18 @@ class _Rabbit:
         with self._channel() as channel:
             fetched = _fetch(channel, self._topology.dead_letter_queue(destination), limit)
             return [_rabbit_letter(properties, body, destination) for _, properties, body in fetched]
+
+    def discard(self, destination: str, *, subject: str) -> int:
+        dropped = 0
+        with self._channel() as channel:
+            queue = self._topology.dead_letter_queue(destination)
+            count = channel.queue_declare(queue, passive=True).method.message_count
+            # What is not acknowledged goes back to its place when the channel closes.
+            for method, properties, body in _fetch(channel, queue, count):
+                if _rabbit_letter(properties, body, destination).message.subject == subject:
+                    channel.basic_ack(method.delivery_tag)
+                    dropped += 1
+        return dropped
 
     def replay(self, destination: str, *, ids: Collection[uuid.UUID] | None = None) -> int:
         replayed = 0

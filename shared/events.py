@@ -95,6 +95,8 @@ class TicketChanged:
     """The newest CaseChanged of this ticket that the portal has handled, applied or refused."""
     deleted_at: datetime | None = None
     deleted_by: str | None = None
+    redacted_at: datetime | None = None
+    """Since when the words of the ticket, and of all that was said about it, are gone for good."""
 
     @property
     def subject_key(self) -> str:
@@ -365,6 +367,7 @@ class TicketChangedSchema(_Record):
     pull_number = fields.Integer(load_default=0, strict=True)
     deleted_at = _Moment(allow_none=True, load_default=None)
     deleted_by = _text(optional=True)
+    redacted_at = _Moment(allow_none=True, load_default=None)
 
 
 class ReplyAddedSchema(_Record):

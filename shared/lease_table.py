@@ -193,6 +193,12 @@ class LeaseTable:
         )
         return [DeadMessage(id=row[0], payload=row[1], died_from=row[2], died_at=row[3]) for row in rows]
 
+    def drop(self, ids: Sequence[int]) -> int:
+        """Delete messages for good; returns how many."""
+        with self._transaction():
+            dropped = self._connection.executemany("DELETE FROM messages WHERE id = ?", [(id_,) for id_ in ids])
+            return max(dropped.rowcount, 0)
+
     def revive(self, ids: Iterable[int], *, dead_letter_queue: str, queue: str) -> int:
         """Put dead messages back into their queue as if new; returns how many."""
         with self._transaction():

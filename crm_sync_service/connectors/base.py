@@ -358,7 +358,7 @@ class Connector(Protocol):
         ...
 
     def remove(self, kind: RecordKind, record_id: str) -> None:
-        """Delete a record that a trial made; the sync itself never deletes. Raises NotFoundError."""
+        """Delete a record that a trial made, or a redacted Note that cannot be rewritten. Raises NotFoundError."""
         ...
 
     def case_fields(self) -> Mapping[str, FieldInfo] | None:
@@ -390,6 +390,23 @@ class SkipsTheStart(Protocol):
     def newest_stamp(self, feed: FeedName) -> str | None:
         """The largest stamp in a feed now, for `rewind`; None if the feed is empty."""
         ...
+
+
+class RewritesNotes(Protocol):
+    """A connector may have this, too: then a redacted reply's Note stays and only its words go."""
+
+    def rewrite_note(self, note_id: str, new: NewNote) -> None:
+        """Let a Note say only what `new` says. Raises NotFoundError, InvalidError."""
+        ...
+
+
+def rewrite_note(connector: Connector, note_id: str, new: NewNote) -> None:
+    """Let a Note say something else; it is removed where the CRM cannot do that. Raises NotFoundError, InvalidError."""
+    rewrite: Callable[[str, NewNote], None] | None = getattr(connector, "rewrite_note", None)
+    if rewrite is None:
+        connector.remove("note", note_id)
+    else:
+        rewrite(note_id, new)
 
 
 def newest_stamp(connector: Connector, feed: FeedName) -> str | None:

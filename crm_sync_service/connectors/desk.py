@@ -124,6 +124,10 @@ class DeskConnector:
         }
         return str(self._call("POST", "notes", body=body).body["id"])
 
+    def rewrite_note(self, note_id: str, new: NewNote) -> None:
+        body = {"title": self.normalise("subject", new.title) or "", "body": self.normalise("description", new.body)}
+        self._call("PATCH", f"notes/{quote(note_id)}", body=body)
+
     def find_note(self, new: NewNote) -> str | None:
         return _if_there(lambda: str(self._call("GET", f"notes/{quote(new.id)}").body["id"]))
 

@@ -46,7 +46,7 @@ def read_gauges(database: Database, broker: BrokerView, limits: OperationSetting
 def _links(session: Session) -> dict[str, int]:
     state = case(
         (Lane.state == "parked", "parked"),
-        (or_(Link.state.in_(("case_deleted", "ticket_deleted", "unlinked"))), "tombstone"),
+        (or_(Link.state.in_(("case_deleted", "ticket_deleted", "redacted", "unlinked"))), "tombstone"),
         (or_(Lane.state != "idle", Link.ticket_id.is_(None)), "pending"),
         (Link.in_sync, "ok"),
         (and_(Link.held, cast(Link.holds, Text).contains('"frozen"')), "frozen"),

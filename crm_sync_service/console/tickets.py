@@ -120,6 +120,8 @@ def _compared(replica: Replica, link: Link, *, now: datetime) -> tuple[TicketSta
         return "failed", link.reason or "the last comparison found a difference"
     if link.state == "ticket_deleted":
         return "in_sync", "removed from the portal; its Case stays"
+    if link.state == "redacted":
+        return "in_sync", "redacted: its words are gone, its Case stays"
     return "in_sync", f"compared {_ago(link.compared_at, now)}"
 
 

@@ -120,9 +120,9 @@ def change_case(record_id: uuid.UUID) -> ResponseReturnValue:
     expected = api_input.expected_version()
     values = api_input.read_body(api_input.CaseInput(partial=True, exclude=["id"]))
     with desk().write() as session:
-        return shown(
-            cases.change_case(session, record_id, values, actor=API_ACTOR, now=utc_now(), expected_version=expected)
-        )
+        case = cases.change_case(session, record_id, values, actor=API_ACTOR, now=utc_now(), expected_version=expected)
+        records.forget_if_redacted(session, case, values)
+        return shown(case)
 
 
 @api.delete("/cases/<uuid:record_id>")
@@ -157,9 +157,9 @@ def change_note(record_id: uuid.UUID) -> ResponseReturnValue:
     expected = api_input.expected_version()
     values = api_input.read_body(api_input.NoteChange())
     with desk().write() as session:
-        return shown(
-            notes.change_note(session, record_id, values, actor=API_ACTOR, now=utc_now(), expected_version=expected)
-        )
+        note = notes.change_note(session, record_id, values, actor=API_ACTOR, now=utc_now(), expected_version=expected)
+        records.forget_if_redacted(session, note, values)
+        return shown(note)
 
 
 @api.delete("/notes/<uuid:record_id>")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from crm_sync_service.desk import stamps, text
@@ -17,11 +17,13 @@ from crm_sync_service.desk.models import (
     Case,
     Change,
     Contact,
+    Note,
     Product,
     Record,
     Stamped,
     User,
 )
+from shared.redaction import REDACTED
 
 REFERENCES: dict[str, type[Record]] = {
     "account_id": Account,
@@ -145,6 +147,18 @@ def save(session: Session, record: Stamped, changes: list[Change], *, actor: str
     stale = [entry.field.removesuffix("_id") for entry in changes if entry.field in REFERENCES]
     if stale:
         session.expire(record, stale)
+
+
+def forget_if_redacted(session: Session, record: Stamped, values: Mapping[str, Any]) -> None:
+    """When words were taken out for good the history does not keep them either: what was, and when, stays."""
+    redacted = [name for name, value in values.items() if isinstance(value, str) and value.startswith(REDACTED)]
+    if redacted:
+        told = Change.field.in_([*values, "created"])
+        wiped = {"before": REDACTED, "after": REDACTED}
+        session.execute(update(Change).where(Change.record_id == record.id, told).values(wiped))
+        if isinstance(record, Note) and record.side == "customer":
+            record.author = REDACTED
+            session.flush()
 
 
 def label(session: Session, field: str, value: Any) -> str:

@@ -22,6 +22,7 @@ from portal_service.tickets.models import Category, InternalNote, Product, Ticke
 
 NOT_EDITABLE = message("This part of a ticket cannot be edited.")
 NOT_DELETED = message("This ticket is not deleted.")
+REDACTED_FOR_GOOD = message("This ticket was redacted: its words are gone for good.")
 NO_SUCH_PARENT = message("No other ticket has this number.")
 PARENT_CIRCLE = message("That ticket follows from this one itself.")
 _MOST_PARENTS = 50
@@ -130,6 +131,8 @@ def restore(session: Session, ticket: Ticket, *, actor: Actor, now: datetime) ->
     fields.lock(session, ticket, deleted_too=True)
     if ticket.deleted_at is None:
         raise Refused(NOT_DELETED)
+    if ticket.redacted_at is not None:
+        raise Refused(REDACTED_FOR_GOOD)
     ticket.deleted_at = None
     ticket.deleted_by = None
     history.record(session, ticket, "restored", actor=actor, now=now)

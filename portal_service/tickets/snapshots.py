@@ -69,6 +69,7 @@ def ticket_changed(session: Session, ticket: Ticket, *, changed_by: str) -> Tick
         pull_number=ticket.pull_number,
         deleted_at=ticket.deleted_at,
         deleted_by=ticket.deleted_by,
+        redacted_at=ticket.redacted_at,
     )
 
 

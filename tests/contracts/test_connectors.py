@@ -22,9 +22,11 @@ from crm_sync_service.connectors.base import (
     StaleError,
     UnauthorisedError,
     UnreachableError,
+    rewrite_note,
 )
 from crm_sync_service.connectors.config import ConnectorConfig
 from shared.ids import derived_id, new_id
+from shared.redaction import REDACTED
 from tests.crm_sync_service.desk.client import KEY
 from tests.crm_sync_service.espocrm.simulator import KEY as ESPOCRM_KEY
 from tests.crm_sync_service.espocrm.simulator import running as running_espocrm
@@ -214,6 +216,17 @@ def test_a_note_is_made_once(crm):
     assert crm.find_note(new) == note_id
     title = new.title[: crm.capabilities.text.note_title_length]
     assert [(n.id, n.title, n.body) for n in crm.notes_of(case.id)] == [(note_id, title, new.body)]
+
+
+def test_the_words_of_a_note_can_be_taken_out(crm):
+    case = create(crm)
+    new = note(case.id, body="My name is Carol")
+    note_id = crm.create_note(new)
+    rewrite_note(crm, note_id, replace(new, title=REDACTED, body=REDACTED, author=REDACTED))
+    [found] = crm.notes_of(case.id)
+    assert (found.id, found.body) == (note_id, REDACTED)
+    assert "Carol" not in found.title
+    assert crm.find_note(new) == note_id
 
 
 def test_notes_do_not_touch_the_case(crm):

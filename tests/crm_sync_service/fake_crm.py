@@ -252,6 +252,14 @@ class FakeCrm:
         with self._call("find_note", new.id):
             return new.id if new.id in self.notes else None
 
+    def rewrite_note(self, note_id: str, new: NewNote) -> None:
+        with self._call("rewrite_note", note_id) as call:
+            if note_id not in self.notes:
+                raise NotFoundError(f"404: There is no note with the id {note_id}.")
+            author = _one_line(new.author)
+            self.notes[note_id] = replace(self.notes[note_id], title=new.title, body=new.body, author=author)
+            self.writes.append(call)
+
     def notes_of(self, case_id: str) -> Sequence[NoteRecord]:
         with self._call("notes_of", case_id):
             self._live(case_id)

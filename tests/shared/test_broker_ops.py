@@ -69,6 +69,16 @@ def test_dead_letters_can_be_read_again_and_again(operations, bury, new_messages
         assert all(abs((letter.since - messages[0].time).total_seconds()) < 60 for letter in found)
 
 
+def test_the_dead_letters_about_one_ticket_can_be_deleted(operations, bury, new_messages):
+    first, second, third = new_messages(3)
+    bury([first, second, third])
+
+    assert operations.discard(PORTAL_EVENTS, subject=second.subject) == 1
+    assert operations.discard(CRM_EVENTS, subject=second.subject) == 0
+
+    assert [letter.message for letter in operations.dead_letters(PORTAL_EVENTS)] == [first, third]
+
+
 def test_dead_letters_are_read_up_to_a_limit(operations, bury, new_messages):
     bury(new_messages(3))
 

@@ -168,6 +168,9 @@ class EspoCrmConnector:
             raise
         return str(row["id"])
 
+    def rewrite_note(self, note_id: str, new: NewNote) -> None:
+        self._client.send("PUT", f"Note/{part(note_id)}", body={"post": self._kept(text.clean(post_of(new)))})
+
     def find_note(self, new: NewNote) -> str | None:
         key_field = self._fields.reply_id()
         select = ("id", key_field or "id", "parentId")

@@ -49,6 +49,7 @@ _DIRECTORY: Mapping[DirectoryKind, tuple[str, str, str]] = {
     "product": ("Product2", "Name, IsActive, IsDeleted", ""),
 }
 _MARK = "\n[Casebridge {key}]"
+_COMMENTS = "sobjects/CaseComment"
 _COMMENT_CHARACTERS = 4000
 
 
@@ -132,10 +133,15 @@ class SalesforceConnector:
         known = self.find_note(new)
         if known is not None:
             raise AlreadyExistsError(f"the comment {known} is there already", record_id=known)
+        body = {"ParentId": new.case_id, "CommentBody": self._comment(new), "IsPublished": False}
+        return str(self._api.call("POST", _COMMENTS, body).body["id"])
+
+    def rewrite_note(self, note_id: str, new: NewNote) -> None:
+        self._api.call("PATCH", f"{_COMMENTS}/{note_id}", {"CommentBody": self._comment(new)})
+
+    def _comment(self, new: NewNote) -> str:
         mark = _MARK.format(key=new.key)
-        text = (self.normalise("description", new.body) or "")[: _COMMENT_CHARACTERS - len(mark)] + mark
-        body = {"ParentId": new.case_id, "CommentBody": text, "IsPublished": False}
-        return str(self._api.call("POST", "sobjects/CaseComment", body).body["id"])
+        return (self.normalise("description", new.body) or "")[: _COMMENT_CHARACTERS - len(mark)] + mark
 
     def find_note(self, new: NewNote) -> str | None:
         found = [note.id for note in self.notes_of(new.case_id) if note.key == new.key]

@@ -152,10 +152,8 @@ class SuiteCrmConnector:
         return self._record(case_id, now)
 
     def create_note(self, new: NewNote) -> str:
-        rules = self.capabilities.text
         attributes = {
-            "name": text.encode(text.fit(text.one_line(self._kept(new.title)), rules.note_title_length)),
-            "description": text.encode(text.cut(self._kept(new.body), rules.note_bytes, mark=_CUT_NOTE)),
+            **self._note_texts(new),
             "parent_type": "Cases",
             "parent_id": new.case_id,
             "date_entered": filter_text(self._note_times.of(new)),
@@ -166,6 +164,16 @@ class SuiteCrmConnector:
         if not made.get("parent_name"):
             self._check_parent(new)
         return new.id
+
+    def rewrite_note(self, note_id: str, new: NewNote) -> None:
+        self._client.save("PATCH", "Notes", self._note_texts(new), record_id=note_id)
+
+    def _note_texts(self, new: NewNote) -> dict[str, str]:
+        rules = self.capabilities.text
+        return {
+            "name": text.encode(text.fit(text.one_line(self._kept(new.title)), rules.note_title_length)),
+            "description": text.encode(text.cut(self._kept(new.body), rules.note_bytes, mark=_CUT_NOTE)),
+        }
 
     def find_note(self, new: NewNote) -> str | None:
         try:

@@ -1,7 +1,11 @@
 """Notes through the API."""
 
-import pytest
+import uuid
 
+import pytest
+from sqlalchemy import select
+
+from crm_sync_service.desk.models import Change
 from tests.crm_sync_service.desk.client import UNKNOWN_ID, fresh_id
 
 
@@ -61,6 +65,19 @@ def test_title_and_body_can_be_changed_and_nothing_else(api):
     assert api.patch(f"/notes/{note['id']}", {"title": "New"}).json == changed
     stale = api.patch(f"/notes/{note['id']}", {"title": "Late"}, version=1)
     assert (stale.status_code, stale.json["note"]) == (412, changed)
+
+
+def test_words_that_are_taken_out_are_gone_from_the_history_too(api, database):
+    case = api.case(name="Carol's printer")
+    note = api.note(case["id"], title="Carol: hello", body="I am Carol", author="Carol", side="customer")
+    api.patch(f"/notes/{note['id']}", {"title": "[redacted]", "body": "[redacted]"})
+    api.patch(f"/cases/{case['id']}", {"name": "[redacted]"})
+    assert api.get(f"/notes/{note['id']}").json["author"] == "[redacted]"
+    with database.read() as session:
+        ours = select(Change).where(Change.record_id.in_([uuid.UUID(case["id"]), uuid.UUID(note["id"])]))
+        told = [(row.before, row.after) for row in session.scalars(ours)]
+    assert "Carol" not in str(told)
+    assert len(told) >= 4, "what was changed, and when, stays"
 
 
 @pytest.mark.parametrize(

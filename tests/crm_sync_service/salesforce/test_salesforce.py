@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote
 
@@ -312,6 +313,12 @@ def test_a_comment_names_its_reply(script, crm):
     script.answers = [(200, rows()), (201, {"id": "00aB", "success": True, "errors": []})]
     assert crm.create_note(NOTE) == "00aB"
     assert script.sent() == {"ParentId": CASE, "CommentBody": "Hello\n[Casebridge r-1]", "IsPublished": False}
+
+
+def test_the_words_of_a_comment_can_be_taken_out(script, crm):
+    script.answers = [(204, None)]
+    crm.rewrite_note("00aB", replace(NOTE, body="[redacted]"))
+    assert script.sent() == {"CommentBody": "[redacted]\n[Casebridge r-1]"}
 
 
 def test_a_comment_that_is_there_is_not_made_again(script, crm):
