@@ -32,7 +32,7 @@ bench:
 bench-portal:
 	@$(PYTHON) deploy/bootstrap.py bench-portal -- $(ARGS)
 
-# The pictures of the README, taken from the running product.
+# A picture of every page in test-results/screenshots, and those of the README, taken from the running product.
 screenshots:
 	@$(PYTHON) deploy/bootstrap.py screenshots
 

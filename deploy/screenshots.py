@@ -1,6 +1,7 @@
-"""Takes the pictures of the documentation from a running product with demo data: `make screenshots`.
+"""Pictures every page of a running product with demo data: `make screenshots`.
 
-Each page is taken at desktop and phone width, in light and dark; the README shows some of the desktop ones.
+Each page of deploy/screen_list.py is taken at desktop and phone width, in light and dark, after deploy/screen_story.py
+has given it something to show; the README shows some of the desktop ones.
 """
 
 import os
@@ -10,63 +11,26 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
+from playwright.sync_api import Page, sync_playwright
 
-from deploy.local.plan import DEMO_PASSWORD
+from deploy.screen_list import SHOTS, Shot
+from deploy.screen_story import Cast, tell
 
+_MAPPING = Path(__file__).parents[1] / "crm_sync_service" / "mappings" / "desk.toml"
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 ALL = Path(__file__).parents[1] / "test-results" / "screenshots"
 CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
 LOOKS = {"": (1280, "light"), "-dark": (1280, "dark"), "-phone": (390, "light"), "-phone-dark": (390, "dark")}
-LOG_IN = {"CONSOLE": "/log-in"}
 _START_SECONDS = 90
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shot:
-    """One page as one person sees it."""
-
-    name: str
-    service: str
-    path: str
-    person: str | None = None
-    in_readme: bool = False
-    follow: str = ""
-    """A selector to click before the picture is taken."""
-
-
-SHOTS = (
-    Shot(name="portal-login", service="PORTAL", path="/login"),
-    Shot(name="portal-register", service="PORTAL", path="/register"),
-    Shot(name="portal-forgot", service="PORTAL", path="/password/forgot"),
-    Shot(name="portal-guest-look-up", service="PORTAL", path="/guest"),
-    Shot(name="portal-guest-form", service="PORTAL", path="/guest/new"),
-    Shot(name="portal-security", service="PORTAL", path="/settings/security", person="carol"),
-    Shot(name="portal-authenticator", service="PORTAL", path="/settings/two-factor/authenticator", person="carol"),
-    Shot(name="portal-company-cases", service="PORTAL", path="/cases?status=all", person="peter"),
-    Shot(name="portal-home", service="PORTAL", path="/", person="carol"),
-    Shot(name="portal-type", service="PORTAL", path="/requests/new", person="carol"),
-    Shot(name="portal-form", service="PORTAL", path="/requests/new/level-1", person="carol"),
-    Shot(name="portal-cases", service="PORTAL", path="/cases", person="carol"),
-    Shot(name="portal-ticket", service="PORTAL", path="/tickets/1001", person="carol", in_readme=True),
-    Shot(name="portal-knowledge", service="PORTAL", path="/knowledge", person="carol"),
-    Shot(name="staff-queue", service="PORTAL", path="/staff/tickets", person="sam"),
-    Shot(name="staff-ticket", service="PORTAL", path="/staff/tickets/1001", person="sam"),
-    Shot(name="staff-registrations", service="PORTAL", path="/staff/registrations", person="alex"),
-    Shot(name="crm-cases", service="CRM", path="/cases", person="anna"),
-    Shot(name="crm-case", service="CRM", path="/cases", person="anna", in_readme=True, follow="tbody tr a"),
-    Shot(name="crm-contacts", service="CRM", path="/contacts", person="anna"),
-    Shot(name="console", service="CONSOLE", path="/", person="alex", in_readme=True),
-    Shot(name="console-failures", service="CONSOLE", path="/failures", person="alex"),
-    Shot(name="mails", service="MAILS", path="/"),
-)
+_BROKEN = 500
 
 
 def main() -> int:
@@ -80,49 +44,52 @@ def main() -> int:
         browser = playwright.chromium.launch(
             executable_path=executable, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         )
-        for look, (width, scheme) in LOOKS.items():
-            take_all(browser, urls, look=look, width=width, scheme=scheme)
+        cast = Cast(browser, urls)
+        known = tell(cast)
+        troubles = [trouble for look in LOOKS for trouble in take_all(cast, known, look=look)]
         browser.close()
-    print(f"{len(SHOTS) * len(LOOKS)} pictures in {ALL}; those of the README in {IMAGES}")
-    return 0
+    print(f"{len(SHOTS) * len(LOOKS) - len(troubles)} pictures in {ALL}; those of the README in {IMAGES}")
+    print("\n".join(troubles), file=sys.stderr)
+    return 1 if troubles else 0
 
 
-def take_all(browser: Browser, urls: dict[str, str], *, look: str, width: int, scheme: str) -> None:
-    for shot in SHOTS:
-        context = browser.new_context(
-            viewport={"width": width, "height": 900},
-            color_scheme="dark" if scheme == "dark" else "light",
-            timezone_id="Europe/Amsterdam",
-        )
-        page = context.new_page()
-        open_page(page, urls[shot.service], shot)
-        page.screenshot(path=ALL / f"{shot.name}{look}.png", full_page=True)
-        if shot.in_readme and not look:
-            page.screenshot(path=IMAGES / f"{shot.name}.png")
-        context.close()
+def take_all(cast: Cast, known: Mapping[str, str], *, look: str, names: str = "") -> list[str]:
+    """One picture of each page whose name begins with `names`; returns what cannot be shown, in words."""
+    width, scheme = LOOKS[look]
+    troubles = []
+    shots = sorted((shot for shot in SHOTS if shot.name.startswith(names)), key=_window)
+    for (service, person), of_window in groupby(shots, key=_window):
+        page = cast.open(service, person or None, viewport={"width": width, "height": 900}, color_scheme=scheme)
+        for shot in of_window:
+            try:
+                take(page, shot, known, look=look)
+            except (KeyError, PlaywrightError, RuntimeError) as error:
+                troubles.append(f"{shot.name}{look}: {error!r}")
+        page.context.close()
+    return troubles
 
 
-def open_page(page: Page, url: str, shot: Shot) -> None:
-    if shot.person:
-        page.goto(f"{url}{LOG_IN.get(shot.service, '/login')}")
-        page.locator("[name=username]").fill(shot.person)
-        page.locator("[name=password]").fill(DEMO_PASSWORD)
-        page.locator("[name=password]").press("Enter")
-        page.wait_for_url(lambda at: "/log" not in at)
-    answer = page.goto(f"{url}{shot.path}")
-    if answer is None or not answer.ok:
-        raise RuntimeError(f"{shot.name}: {url}{shot.path} cannot be shown")
-    if shot.follow:
-        page.locator(shot.follow).first.click()
-        page.wait_for_load_state()
+def _window(shot: Shot) -> tuple[str, str]:
+    return shot.service, shot.person or ""
+
+
+def take(page: Page, shot: Shot, known: Mapping[str, str], *, look: str) -> None:
+    answer = page.goto(shot.path.format(**known))
+    if answer is None or answer.status >= _BROKEN:
+        raise RuntimeError("cannot be shown")
+    page.screenshot(path=ALL / f"{shot.name}{look}.png", full_page=True)
+    if shot.in_readme and not look:
+        page.screenshot(path=IMAGES / f"{shot.name}.png")
 
 
 @contextmanager
 def running_product() -> Iterator[dict[str, str]]:
     """The whole product with demo data in a folder of its own; its URLs by service."""
     ports = {f"{service}_PORT": str(free_port()) for service in ("PORTAL", "CONSOLE", "CRM", "MAILS")}
-    with tempfile.TemporaryDirectory() as home:
-        environment = {**os.environ, **ports, "CASEBRIDGE_HOME": home}
+    with tempfile.TemporaryDirectory() as folder:
+        mapping = Path(folder) / "mapping.toml"
+        mapping.write_text(_asks_about_priorities(_MAPPING.read_text(encoding="utf-8")), encoding="utf-8")
+        environment = {**os.environ, **ports, "CASEBRIDGE_HOME": f"{folder}/home", "CRM_MAPPING": str(mapping)}
         process = subprocess.Popen([sys.executable, "-m", "shared.cli", "up"], env=environment)
         urls = {name.removesuffix("_PORT"): f"http://127.0.0.1:{port}" for name, port in ports.items()}
         try:
@@ -132,6 +99,12 @@ def running_product() -> Iterator[dict[str, str]]:
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(20)
+
+
+def _asks_about_priorities(mapping: str) -> str:
+    """The shipped mapping file, with one field for which a person decides: the console shows a conflict."""
+    before, field, after = mapping.partition("[fields.priority]")
+    return before + field + after.replace('policy = "crm"', 'policy = "ask"', 1)
 
 
 def wait_until_ready(process: subprocess.Popen[bytes], urls: dict[str, str]) -> None:
