@@ -21,6 +21,7 @@ from portal_service.knowledge.models import (
     Publisher,
     SearchWord,
 )
+from portal_service.knowledge.pace import CallCount
 from portal_service.knowledge.sources import ArticleSource
 from portal_service.knowledge.trouble_models import TroubleOption, TroubleQuestion
 from portal_service.people.credentials import (
@@ -71,6 +72,7 @@ __all__ = [
     "Attachment",
     "Authenticator",
     "Base",
+    "CallCount",
     "Category",
     "ClockStrike",
     "Contact",

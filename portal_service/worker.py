@@ -22,6 +22,7 @@ from portal_service.crm.handlers import apply
 from portal_service.crm.resend import forget_answered, resend_unanswered, unanswered_count
 from portal_service.files import staging
 from portal_service.files.storage import FolderStorage, Storage
+from portal_service.knowledge import pace
 from portal_service.people import one_time, registration, throttle, tokens
 from portal_service.settings import PortalSettings
 from portal_service.tickets import drafts
@@ -113,6 +114,7 @@ class PortalWorker:
                 inbox.forget_seen(session, before=now - _KEEP_SEEN)
                 forget_answered(session, before=now - _KEEP_SEEN)
                 throttle.forget(session, now=now)
+                pace.forget(session, now=now)
                 one_time.forget_expired(session, now=now)
                 registration.forget_stale(session, now=now)
                 tokens.forget_expired(session, now=now)

@@ -13,10 +13,11 @@ from portal_service.api.operations import Answer, Who, operation
 from portal_service.api.shapes import Paged
 from portal_service.files.storage import StoredFile
 from portal_service.files.web import send_stored
-from portal_service.knowledge import feedback
+from portal_service.knowledge import feedback, pace
 from portal_service.knowledge.models import Article, ArticleFile
 from portal_service.knowledge.queries import KINDS, article_for, articles_for, translations
 from portal_service.knowledge.search import search, suggest
+from portal_service.knowledge.suggest_web import of_address
 from portal_service.people import throttle
 from portal_service.people.entry import visitor_address
 from portal_service.tickets import drafts
@@ -25,6 +26,7 @@ from portal_service.web.catalogues import language
 from shared.settings import LANGUAGES
 
 _MOST_FOUND = 200
+_WAIT = {"Retry-After": "60"}
 _SUGGESTED = 8
 _MOST_SOLVED = 30
 _ONE = "/articles/<slug>"
@@ -191,6 +193,8 @@ def vote_on_article(call: Call, slug: str) -> None:
 )
 def suggest_articles(call: Call) -> dict[str, Any]:
     """Articles that may answer a request which is being written, the best first."""
+    if call.token is None and not pace.allows(call.session, of_address(), now=call.now):
+        raise problems.ApiProblem(429, "too_many_calls", problems.TOO_OFTEN, headers=_WAIT)
     draft = f"{call.body['subject']} {call.body['description']}"
     found = suggest(call.session, call.user, draft, language=language(), now=call.now, limit=_SUGGESTED)
     return {"items": [ArticleLine().dump(one.article) for one in found]}

@@ -2,14 +2,12 @@
 
 import uuid
 
-from flask import Blueprint, abort, current_app, flash, redirect, render_template, request
-from flask.blueprints import BlueprintSetupState
+from flask import Blueprint, abort, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from portal_service.files.web import browser_id
-from portal_service.knowledge import feedback
-from portal_service.knowledge.pace import Pace
+from portal_service.knowledge import feedback, pace
 from portal_service.knowledge.search import suggest
 from portal_service.knowledge.web import Hit, article_url, readable_article, shown
 from portal_service.people import throttle
@@ -26,15 +24,8 @@ _LOOKED_AT = 600
 _MOST_A_MINUTE = 90
 _MOST_OF_AN_ADDRESS = 600
 _MOST_SOLVED = 30
-_PACES = "portal_suggestion_paces"
 
 suggest_pages = Blueprint("suggestions", __name__, url_prefix="/suggestions")
-
-
-@suggest_pages.record
-def _set_up(state: BlueprintSetupState) -> None:
-    paces = Pace(_MOST_A_MINUTE, seconds=60), Pace(_MOST_OF_AN_ADDRESS, seconds=60)
-    state.app.extensions[_PACES] = paces
 
 
 @suggest_pages.post("")
@@ -87,10 +78,15 @@ def _hits(texts: list[str], limit: int) -> list[Hit]:
 
 
 def _within_pace() -> bool:
-    paces: tuple[Pace, Pace] = current_app.extensions[_PACES]
-    own, of_address = paces
     user = this_visit().user
-    return own.allows(str(user.id) if user else browser_id()) and of_address.allows(visitor_address())
+    visitor = f"suggest:{user.id if user else browser_id()}"
+    limits = {visitor: _MOST_A_MINUTE} | of_address()
+    return pace.within_pace(this_portal().database, limits, now=utc_now())
+
+
+def of_address() -> dict[str, int]:
+    """How often everybody behind one address may ask within a minute."""
+    return {f"suggest@{visitor_address()}": _MOST_OF_AN_ADDRESS}
 
 
 def _draft() -> uuid.UUID | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from flask import Flask
 
+from portal_service.api import articles
 from portal_service.app import create_app
 from portal_service.settings import PortalSettings
 from tests.portal_service.api.calling import BASE, Program, code_of, program_of
@@ -74,3 +75,12 @@ def test_a_token_that_calls_too_often_has_to_wait(strict: Flask) -> None:
     assert answers[0].headers["RateLimit-Policy"] == '"minute";q=3;w=60'
     assert 0 < int(answers[3].headers["Retry-After"]) <= 60
     assert other.get("/me").status_code == 200
+
+
+def test_who_has_no_token_has_to_wait_too(nobody: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(articles, "of_address", lambda: {"suggest@here": 2})
+    asked = [nobody.post("/suggestions", {"subject": "password"}) for _ in range(6)]
+    assert 2 <= [one.status_code for one in asked].count(200) <= 4, "a new minute may begin meanwhile"
+    refused = next(one for one in asked if one.status_code != 200)
+    assert code_of(refused) == (429, "too_many_calls")
+    assert refused.headers["Retry-After"] == "60"
