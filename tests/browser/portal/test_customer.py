@@ -10,6 +10,7 @@ from tests.browser.portal.conftest import Visit
 
 pytestmark = pytest.mark.browser
 
+MP4 = b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom" + b"\x00\x00\x00\x08free" * 9
 PDF = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n<<>>\nendobj\ntrailer\n<<>>\n%%EOF\n"
 _PASTE = """async ([selector, bytes]) => {
   const file = new File([new Uint8Array(bytes)], "image.png", { type: "image/png" });
@@ -23,26 +24,27 @@ _PASTE = """async ([selector, bytes]) => {
 @pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
 def test_from_log_in_to_the_answer_who_has_it(visit: Visit, tmp_path: Path, scripts: bool) -> None:
     page = visit("carol", java_script_enabled=scripts)
-    shot, manual = tmp_path / "screenshot.png", tmp_path / "manual.pdf"
-    page.screenshot(path=shot)
-    manual.write_bytes(PDF)
+    sent = {"manual.pdf": PDF, "recording.mp4": MP4, "other data.csv": b"a;b\r\n1;2\r\n"}  # S18: one of each
+    sent |= {"screenshot.png": page.screenshot(), "photo.jpg": page.screenshot(type="jpeg")}
+    for name, content in sent.items():
+        (tmp_path / name).write_bytes(content)
     page.get_by_role("banner").get_by_role("link", name="Submit a request").click()
     page.get_by_role("radio", name="Level 1 support").check()
     page.get_by_role("button", name="Next").click()
     _describe(page, "The export is empty")
     page.get_by_label("URL").fill("https://reports.acme.example/17")
-    page.get_by_label("Files").set_input_files([shot, manual])
+    page.get_by_label("Files").set_input_files([tmp_path / name for name in sent])
     page.get_by_role("button", name="Submit the request").click()
     page.wait_for_url("**/received")
 
     number = re.findall(r"\d+", page.get_by_role("heading", level=1).inner_text())[0]
     facts = page.get_by_role("main")
     expect(facts).to_contain_text(re.compile("Sam Peters|Nora Bakker"))
-    expect(facts).to_contain_text("2 files arrived")
+    expect(facts).to_contain_text("5 files arrived")
     expect(facts).to_contain_text("What happens next")
     page.get_by_role("link", name="Open the case").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("The export is empty")
-    for name, content in (("screenshot.png", shot.read_bytes()), ("manual.pdf", PDF)):
+    for name, content in sent.items():
         with page.expect_download() as download:
             page.get_by_role("link", name=name, exact=True).click()
         assert download.value.path().read_bytes() == content

@@ -34,7 +34,7 @@ def test_suggestions_appear_below_the_details_and_open_beside_the_draft(visit: V
     offered.first.click()
     panel = page.get_by_role("dialog")
     expect(panel.get_by_role("heading", name="Sync Engine does not start")).to_be_focused()
-    expect(panel).to_contain_text("engine ready")
+    expect(panel).to_contain_text("engine ready")  # S20: the whole solution, and the draft is still there
     page.keyboard.press("Escape")
     expect(panel).to_be_hidden()
     expect(page.get_by_label("Description")).to_have_value(WORDS)

@@ -1,9 +1,9 @@
 """The pages of the knowledge base for everybody: axe finds nothing, nothing is wider than a phone."""
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
+from tests.browser.looks import visited
 from tests.browser.portal.conftest import Visit
 
 pytestmark = pytest.mark.browser
@@ -16,23 +16,10 @@ PAGES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 @pytest.mark.parametrize("who", list(PAGES))
-def test_pages_suit_everybody(visit: Visit, who: str | None, width: int, scheme: str) -> None:
-    page = visit(who, viewport={"width": width, "height": 844}, color_scheme=scheme)
-    faults = []
-    for path in [*PAGES[who], *_found(page, who)]:
-        answer = page.goto(path)
-        assert answer is not None
-        assert answer.status == 200, path
-        page.locator("main details").evaluate_all("all => all.forEach(one => (one.open = true))")
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
-        found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]})
-        faults += [
-            f"{path}: {fault['id']}: {node['target']} {node['failureSummary']}"
-            for fault in found.response["violations"]
-            for node in fault["nodes"]
-        ]
+def test_pages_suit_everybody(visit: Visit, who: str | None) -> None:
+    page = visit(who)
+    faults = [fault for path in [*PAGES[who], *_found(page, who)] for fault in visited(page, path)]
     assert not faults, "\n".join(faults)
 
 
