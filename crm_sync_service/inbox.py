@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy.dialects import postgresql, sqlite
@@ -11,6 +12,8 @@ from sqlalchemy.orm import Session
 from crm_sync_service.lanes import Priority, mark_each_due
 from crm_sync_service.models import Replica, ReplyReplica
 from shared.events import Event, EventError, InternalNoteAdded, ReplyAdded, TicketChanged, dump
+
+_REPLICA, _REPLY = (model.__table__ for model in (Replica, ReplyReplica))
 
 
 def apply(session: Session, event: Event, *, now: datetime, priority: Priority | None = None) -> None:
@@ -51,11 +54,16 @@ def _keep_states(session: Session, events: Sequence[TicketChanged], *, now: date
         {"ticket_id": key, "version": event.version, "number": event.number, "body": dump(event), "received_at": now}
         for key, event in sorted(newest.items(), key=lambda item: str(item[0]))
     ]
-    insert = _insert(session, Replica)
-    changed = {name: insert.excluded[name] for name in ("version", "body", "received_at")}
-    newer = Replica.version < insert.excluded.version
     if rows:
-        session.execute(insert.on_conflict_do_update(index_elements=["ticket_id"], set_=changed, where=newer), rows)
+        session.execute(_keeping_newer(session.get_bind().dialect.name), rows)
+
+
+@cache
+def _keeping_newer(dialect: str) -> Any:
+    insert = (postgresql if dialect == "postgresql" else sqlite).insert(_REPLICA)
+    changed = {name: insert.excluded[name] for name in ("version", "body", "received_at")}
+    newer = _REPLICA.c.version < insert.excluded.version
+    return insert.on_conflict_do_update(index_elements=["ticket_id"], set_=changed, where=newer)
 
 
 def _keep_replies(session: Session, events: Sequence[ReplyAdded | InternalNoteAdded]) -> None:
@@ -73,9 +81,9 @@ def _keep_replies(session: Session, events: Sequence[ReplyAdded | InternalNoteAd
     ]
     if rows:
         rows.sort(key=lambda row: str(row["reply_id"]))
-        session.execute(_insert(session, ReplyReplica).on_conflict_do_nothing(), rows)
+        session.execute(_keeping_first(session.get_bind().dialect.name), rows)
 
 
-def _insert(session: Session, model: type[Replica | ReplyReplica]) -> Any:
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    return dialect.insert(model.__table__)
+@cache
+def _keeping_first(dialect: str) -> Any:
+    return (postgresql if dialect == "postgresql" else sqlite).insert(_REPLY).on_conflict_do_nothing()

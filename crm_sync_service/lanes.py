@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
+from functools import cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, CursorResult, Select, and_, case, func, or_, select, update
@@ -57,31 +58,38 @@ def mark_due(
 
 
 def mark_each_due(session: Session, priorities: Mapping[uuid.UUID, Priority], *, now: datetime) -> None:
-    """The same with a priority for each ticket; in one statement, as all who hold several lanes take them in order."""
-    if not priorities:
-        return
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    insert = dialect.insert(Lane).values(
-        [
-            {"ticket_id": i, "state": "due", "due_at": now, "due_since": now, "requests": 1, "fence": 0}
-            | {"attempts": 0, "crashes": 0, "priority": priorities[i]}
-            for i in sorted(priorities, key=str)
-        ]
-    )
-    idle, priority = Lane.state == "idle", insert.excluded.priority
+    """The same with a priority for each ticket; all who hold several lanes take them in one order."""
+    if priorities:
+        blank = {
+            "state": "due",
+            "due_at": now,
+            "due_since": now,
+            "requests": 1,
+            "fence": 0,
+            "attempts": 0,
+            "crashes": 0,
+        }
+        rows = [{"ticket_id": i, **blank, "priority": priorities[i]} for i in sorted(priorities, key=str)]
+        session.execute(_marking(session.get_bind().dialect.name), rows)
+
+
+@cache
+def _marking(dialect: str) -> Any:
+    """Makes a lane due, or marks that there is more to do for one that is."""
+    insert = (postgresql if dialect == "postgresql" else sqlite).insert(_LANE)
+    new = insert.excluded
+    idle = _LANE.c.state == "idle"
     # What waits for the portal's answer need not wait longer; what failed keeps its pause.
-    waits_for_answer = and_(Lane.state == "due", Lane.attempts == 0, Lane.due_at > now)
-    session.execute(
-        insert.on_conflict_do_update(
-            index_elements=["ticket_id"],
-            set_={
-                "requests": Lane.requests + 1,
-                "priority": case((or_(idle, Lane.priority > priority), priority), else_=Lane.priority),
-                "state": case((idle, "due"), else_=Lane.state),
-                "due_at": case((or_(idle, waits_for_answer), insert.excluded.due_at), else_=Lane.due_at),
-                "due_since": case((idle, insert.excluded.due_since), else_=Lane.due_since),
-            },
-        )
+    waits_for_answer = and_(_LANE.c.state == "due", _LANE.c.attempts == 0, _LANE.c.due_at > new.due_at)
+    return insert.on_conflict_do_update(
+        index_elements=["ticket_id"],
+        set_={
+            "requests": _LANE.c.requests + 1,
+            "priority": case((or_(idle, _LANE.c.priority > new.priority), new.priority), else_=_LANE.c.priority),
+            "state": case((idle, "due"), else_=_LANE.c.state),
+            "due_at": case((or_(idle, waits_for_answer), new.due_at), else_=_LANE.c.due_at),
+            "due_since": case((idle, new.due_since), else_=_LANE.c.due_since),
+        },
     )
 
 

@@ -3,11 +3,12 @@
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import structlog
 from sqlalchemy.orm import Session
@@ -15,12 +16,13 @@ from sqlalchemy.orm import Session
 from crm_sync_service import call_metrics, gate, lanes
 from crm_sync_service.budget import urgency
 from crm_sync_service.connectors.base import Connector, CrmError
+from crm_sync_service.fibres import Fibres, GivingWay
 from crm_sync_service.lanes import Claim, LaneLostError
 from crm_sync_service.mapping import CaseMapping
 from crm_sync_service.models import Activity
 from crm_sync_service.reconcile import Reconciler
 from crm_sync_service.retries import MAX_ATTEMPTS, Verdict, classify, pause_after
-from crm_sync_service.steps import group_commit
+from crm_sync_service.steps import Step, group_commit
 from crm_sync_service.store import LaneStore
 from crm_sync_service.stored import Work, load_each, tell
 from shared import metrics
@@ -29,6 +31,14 @@ from shared.failpoints import failpoint
 
 _IDLE_WAIT = 0.2
 _RENEW_EVERY = 3.0
+_LANES_PER_CALL = 8
+"""So many lanes may be at work for each call to the CRM that may be: most of them wait for a commit, or to call."""
+_ROUNDS = 3
+"""So many calls may be asked for in place of each that is under way, where the CRM is quick."""
+_SOON = 0.1
+"""Seconds of a quick call: a stop, or a pause that the CRM asks for, is late by the few that wait."""
+_CLAIMS_PER_CALL = 4
+"""So many are claimed in one transaction."""
 _FRESH = timedelta(seconds=1)
 """What was read with a claim is read again by a lane that waited longer for a thread: it may go in one with more."""
 
@@ -43,6 +53,22 @@ class _Loaded:
     """Before it was read."""
 
 
+class Doorbell:
+    """Rung by whoever marked lanes due in this process."""
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake, self._rung = wake, False
+
+    def set(self) -> None:
+        self._rung = True
+        self._wake()
+
+    def answer(self) -> bool:
+        """Whether it was rung since the last answer."""
+        rung, self._rung = self._rung, False
+        return rung
+
+
 @dataclass(kw_only=True)
 class LaneRunner:
     """The lanes of one worker process."""
@@ -55,48 +81,73 @@ class LaneRunner:
     now: Callable[[], datetime]
     scarce: bool = False
     """Calls to the CRM are limited: what matters most goes first."""
-    doorbell: threading.Event = field(default_factory=threading.Event)
-    """Rung by whoever marked lanes due in this process."""
     _held: dict[Claim, None] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _unstarted: dict[Claim, Future[None]] = field(default_factory=dict)
+    _unstarted: deque[Claim] = field(default_factory=deque)
     _loaded: dict[Claim, "_Loaded"] = field(default_factory=dict)
     _failing: bool = False
+    _look_at: float = 0.0
+    """When to look for due lanes again though nobody rang, on the monotonic clock."""
 
     def __post_init__(self) -> None:
-        self._steps = group_commit(self.database, self._now)
+        self._fibres: Fibres[Step] = Fibres(group_commit(self.database, self._now))
+        self.doorbell = Doorbell(self._fibres.ring)
 
     def _now(self) -> datetime:
         return self.now()
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop`; then what runs is finished."""
-        with ThreadPoolExecutor(self.threads, thread_name_prefix="lane") as pool:
-            while not stop.is_set():
-                if self.start_due(pool) == 0:
-                    self.doorbell.wait(_IDLE_WAIT)
-                    self.doorbell.clear()
-            self._give_back_unstarted()
+        with self._fibres.open(self.threads):
+            try:
+                while not stop.is_set():
+                    self._start_due()
+                    self._fibres.turn(_IDLE_WAIT)
+            finally:
+                self._give_back_unstarted()
 
-    def start_due(self, pool: ThreadPoolExecutor) -> int:
-        """Claim what fits and hand it to the pool; returns how many lanes that were.
+    def _start_due(self) -> None:
+        """Start lanes while the CRM can be called for them soon; claim more when none is left that waits."""
+        asked, running = self._most()
+        while self._fibres.asked < asked and self._fibres.running < running:
+            if not self._unstarted and not self._look():
+                return
+            self._fibres.start(partial(self._work_and_forget, self._unstarted.popleft()))
 
-        As many as there are threads may wait for one: claimed in few transactions, none of which holds the lanes up.
+    def _most(self) -> tuple[int, int]:
+        """How many calls may be asked for, and how many lanes be at work, before another one begins.
+
+        No more than can be called for at once, unless the CRM answers so quickly that a call has its turn soon.
         """
-        room = 2 * self.threads - len(self._held)
-        if room < self.threads or not self._crm_answers():
+        if self._fibres.usual > _SOON:
+            return self.threads, self.threads
+        return _ROUNDS * self.threads, _LANES_PER_CALL * self.threads
+
+    def _look(self) -> int:
+        """Claim lanes if some may be due; returns how many."""
+        now = time.monotonic()
+        if not self.doorbell.answer() and now < self._look_at:
             return 0
-        claims = self._claim(room)
-        self._unstarted = {held: future for held, future in self._unstarted.items() if _waits(future)}
-        for held in claims:
-            self._unstarted[held] = pool.submit(self._work_and_forget, held)
+        self._look_at = now + _IDLE_WAIT
+        if not self._crm_answers():
+            return 0
+        limit = _CLAIMS_PER_CALL * self.threads
+        claims = self._claim(limit)
+        self._unstarted.extend(claims)
+        if len(claims) == limit:
+            self._look_at = now
         return len(claims)
 
     def _give_back_unstarted(self) -> None:
-        """What waits for a thread need not wait for the end of its lease."""
-        waiting = [held for held, future in self._unstarted.items() if future.cancel()]
+        """What waits for its turn need not wait for the end of its lease."""
+        waiting = list(self._unstarted)
+        self._unstarted.clear()
         if waiting:
             self._give_back(waiting)
+            with self._lock:
+                for held in waiting:
+                    self._held.pop(held, None)
+                    self._loaded.pop(held, None)
 
     def _give_back(self, claims: Sequence[Claim]) -> None:
         with self.database.write() as session:
@@ -154,7 +205,8 @@ class LaneRunner:
         with self.database.read() as session:
             if gate.may_call(session, self.crm.name):
                 return True
-            if not gate.probe_is_due(session, self.crm.name, now=self.now()):
+            # What is still at work would have to wait for the probe's answer.
+            if self._fibres.running or not gate.probe_is_due(session, self.crm.name, now=self.now()):
                 return False
         return self._probe()
 
@@ -183,9 +235,10 @@ class LaneRunner:
         finally:
             with self._lock:
                 self._held.pop(held, None)
-                has_room = len(self._held) <= self.threads
+                is_last = not self._held
             self._loaded.pop(held, None)
-            if has_room:
+            if is_last:
+                # What came in for it meanwhile need not wait for the next look.
                 self.doorbell.set()
 
     def _work(self, held: Claim) -> None:
@@ -226,10 +279,11 @@ class LaneRunner:
             with self.database.write() as session:
                 lanes.finish(session, held, now=self.now(), again_at=None)
             return
+        crm: Any = GivingWay(self.crm, self._fibres.call)
         store = LaneStore(
-            steps=self._steps, database=self.database, crm=self.crm, held=held, ticket=work.ticket, now=self.now
+            steps=self._fibres, database=self.database, crm=crm, held=held, ticket=work.ticket, now=self.now
         )
-        reconciler = Reconciler(crm=self.crm, mapping=self.mapping, store=store)
+        reconciler = Reconciler(crm=crm, mapping=self.mapping, store=store)
         started = time.monotonic()
         outcome = reconciler.run(work.ticket, work.link, work.replies)
         call_metrics.reconcile_seconds.labels(call_metrics.result_of(store.done)).observe(time.monotonic() - started)
@@ -304,7 +358,3 @@ class LaneRunner:
         """Tell the portal that this ticket waits or failed, once per reason."""
         work = load_each(session, [held.ticket_id])[held.ticket_id]
         tell(session, work, state=state, reason=reason, now=self.now())
-
-
-def _waits(future: "Future[None]") -> bool:
-    return not (future.running() or future.done())

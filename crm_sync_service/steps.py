@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, cast
 
 from sqlalchemy import Table, bindparam, func, insert, update
@@ -16,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from crm_sync_service import lanes
-from crm_sync_service.group_commit import GroupCommit
+from crm_sync_service.fibres import Commit
 from crm_sync_service.lanes import TAKEN_OVER, Claim, LaneLostError
 from crm_sync_service.links import Did, LinkState, Outcome
 from crm_sync_service.models import Activity, Link, ReplyReplica, outbox
@@ -25,6 +26,19 @@ from shared.database import Database
 from shared.events import Event
 
 _LINK, _REPLY, _ACTIVITY = (cast("Table", model.__table__) for model in (Link, ReplyReplica, Activity))
+_NOTED = (
+    update(_REPLY)
+    .where(_REPLY.c.reply_id == bindparam("reply"))
+    .values({name: bindparam(name) for name in ("note_id", "parked", "pending")})
+)
+_ADDED = insert(_ACTIVITY)
+_COMPARED = (
+    update(_LINK)
+    .where(_LINK.c.ticket_id == bindparam("ticket"))
+    .values(
+        {name: bindparam(name) for name in ("receipt_number", "in_sync", "reason", "compared_version", "compared_at")}
+    )
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +74,12 @@ class Step:
     also: Callable[[Session], None] | None = None
     """What is too rare to be written together."""
     end: End | None = None
-    """None: the lane runs on, its lease begins anew."""
+    """None: the lane runs on, its lease begins anew. Without `link` its link is stored already as it is at the end."""
 
 
-def group_commit(database: Database, now: Callable[[], datetime]) -> GroupCommit[Step]:
-    """Where the lanes of one process hand in their steps; raises LaneLostError and what the database raises."""
-    return GroupCommit(lambda steps: _commit(database, steps, now))
+def group_commit(database: Database, now: Callable[[], datetime]) -> Commit[Step]:
+    """How the steps of many lanes are stored; what kept each from it: LaneLostError, or what the database raises."""
+    return lambda steps: _commit(database, steps, now)
 
 
 def _commit(database: Database, steps: Sequence[Step], now: Callable[[], datetime]) -> Sequence[Exception | None]:
@@ -86,7 +100,7 @@ def _write(session: Session, steps: Sequence[Step], *, now: datetime) -> Collect
     lanes.extend(session, [step.held for step in mine if step.end is None], now=now)
     ends = {step.held: step.end.outcome.again_at for step in mine if step.end is not None}
     lanes.finish_each(session, ends, held, now=now)
-    _write_links(session, [step for step in mine if step.link is not None], now=now)
+    _write_links(session, mine, now=now)
     _write_notes(session, [step.note for step in mine if step.note is not None])
     _add_activities(session, mine, now=now)
     for step in mine:
@@ -98,10 +112,14 @@ def _write(session: Session, steps: Sequence[Step], *, now: datetime) -> Collect
 
 
 def _write_links(session: Session, steps: Sequence[Step], *, now: datetime) -> None:
-    running = [_link_row(step) for step in steps if step.end is None]
-    ended = [_link_row(step) | _compared(step.end, now) for step in steps if step.end is not None]
+    running = [_link_row(step) for step in steps if step.link is not None and step.end is None]
+    ended = [_link_row(step) | _compared(step.end, now) for step in steps if step.link is not None and step.end]
     for rows in filter(None, (running, ended)):
         _upsert(session, rows)
+    unchanged = [step.end for step in steps if step.link is None and step.end is not None]
+    if unchanged:
+        rows = [{"ticket": end.outcome.link.ticket_id, **_compared(end, now)} for end in unchanged]
+        session.execute(_COMPARED, rows)
     for step in steps:
         if step.link is not None and any(order.number <= step.link.orders_done for order in step.link.orders):
             _forget_orders(session, step.link)
@@ -123,15 +141,19 @@ def _compared(end: End, now: datetime) -> dict[str, Any]:
 
 
 def _upsert(session: Session, rows: Sequence[dict[str, Any]]) -> None:
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     blank = {"receipt_number": 0, "in_sync": False, "orders": [], "notes_told": 0}
-    statement = dialect.insert(_LINK)
-    changed = {name: statement.excluded[name] for name in rows[0] if name not in {"ticket_id", "echo"}}
+    statement = _upserting(session.get_bind().dialect.name, frozenset(rows[0]))
+    session.execute(statement, [blank | row for row in rows])
+
+
+@cache
+def _upserting(dialect: str, columns: frozenset[str]) -> Any:
+    """Makes links, or changes these columns of them."""
+    statement = (postgresql if dialect == "postgresql" else sqlite).insert(_LINK)
+    changed = {name: statement.excluded[name] for name in columns - {"ticket_id", "echo"}}
     # The stamp of our last write stays until the feed has shown it.
     changed["echo"] = func.coalesce(statement.excluded.echo, _LINK.c.echo)
-    session.execute(
-        statement.on_conflict_do_update(index_elements=["ticket_id"], set_=changed), [blank | row for row in rows]
-    )
+    return statement.on_conflict_do_update(index_elements=["ticket_id"], set_=changed)
 
 
 def _forget_orders(session: Session, link: LinkState) -> None:
@@ -143,7 +165,7 @@ def _forget_orders(session: Session, link: LinkState) -> None:
 def _write_notes(session: Session, notes: Sequence[NoteStep]) -> None:
     if notes:
         rows = [{"reply": n.reply_id, "note_id": n.note_id, "parked": n.parked, "pending": n.pending} for n in notes]
-        session.execute(update(_REPLY).where(_REPLY.c.reply_id == bindparam("reply")), rows)
+        session.execute(_NOTED, rows)
 
 
 def _add_activities(session: Session, steps: Sequence[Step], *, now: datetime) -> None:
@@ -153,7 +175,7 @@ def _add_activities(session: Session, steps: Sequence[Step], *, now: datetime) -
         for did in step.did
     ]
     if rows:
-        session.execute(insert(_ACTIVITY), rows)
+        session.execute(_ADDED, rows)
 
 
 def _receipts(session: Session, steps: Sequence[Step], *, now: datetime) -> Sequence[Event]:

@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 
 from crm_sync_service.connectors.base import Connector
 from crm_sync_service.contacts import resolve_contact
+from crm_sync_service.fibres import Fibres
 from crm_sync_service.forgetting import forget_words
-from crm_sync_service.group_commit import GroupCommit
 from crm_sync_service.lanes import Claim
 from crm_sync_service.links import ConflictFound, ContactFound, Did, LinkState, Outcome
 from crm_sync_service.models import Activity, Conflict, DirectoryRecord, Link, Replica, ReplyReplica, SentNote, outbox
@@ -32,7 +32,7 @@ _DIGITS = 10
 class LaneStore:
     """The `reconcile.Store` of one claimed lane."""
 
-    steps: GroupCommit[Step]
+    steps: Fibres[Step]
     database: Database
     crm: Connector
     held: Claim
@@ -40,9 +40,13 @@ class LaneStore:
     now: Callable[[], datetime]
     done: set[str] = field(default_factory=set)
     """What this run did: to_crm, to_portal, conflict."""
+    _stored: dict[uuid.UUID, LinkState] = field(default_factory=dict)
+    """The link as this run stored it last."""
 
     def _do(self, also: Callable[[Session], None] | None = None, **what: Any) -> None:
         self.steps.do(Step(held=self.held, also=also, **what))
+        if (link := what.get("link")) is not None:
+            self._stored[link.ticket_id] = link
         failpoint("store.after_commit")
 
     def save(
@@ -117,7 +121,8 @@ class LaneStore:
         `receipt`: the number of the portal's receipt.
         """
         end = End(outcome=outcome, version=self.ticket.version, receipt=receipt)
-        self.steps.do(Step(held=self.held, link=outcome.link, end=end))
+        changed = self._stored.get(outcome.link.ticket_id) != outcome.link
+        self.steps.do(Step(held=self.held, link=outcome.link if changed else None, end=end))
 
     def ticket_of(self, case_id: str, *, names: str | None = None) -> str | None:
         linked = Link.case_id == case_id

@@ -156,7 +156,7 @@ class Transport(virtual.Transport):  # type: ignore[misc] # kombu ships no types
     can_parse_url = True
     driver_type = SCHEME
     driver_name = "sqlite3"
-    polling_interval = 0.03
+    polling_interval = 0.01
     """Seconds; a poll that finds nothing is one indexed read."""
     connection_errors = (*virtual.Transport.connection_errors, sqlite3.Error)
     channel_errors = (*virtual.Transport.channel_errors, NotFound)

@@ -9,7 +9,7 @@ import psycopg
 from shared.database import Database
 from shared.outbox import NOTIFY_CHANNEL
 
-_POLL_SECONDS = 0.03
+_POLL_SECONDS = 0.01
 
 
 class Wakeup:

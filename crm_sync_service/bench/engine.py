@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from crm_sync_service import inbox
 from crm_sync_service.bench.free_crm import Meter, MeteredCrm
@@ -82,15 +82,18 @@ class Engine:
                 time.sleep(_LOOK_SECONDS)
         return time.monotonic() - began
 
-    def _at_work(self) -> int:
+    def _at_work(self) -> bool:
         with self.database.read() as session:
-            waiting = session.scalar(
-                select(func.count()).select_from(Lane).where(Lane.state.in_(("due", "running"))).limit(1)
-            )
-            parked = session.execute(select(Lane.cause).where(Lane.state == "parked").limit(1)).first()
+            parked = session.execute(_PARKED).first()
+            waiting = session.execute(_WAITING).first()
         if parked is not None:
             raise BenchFailedError(f"a lane was parked: {parked.cause}")
-        return waiting or 0
+        return waiting is not None
+
+
+_STATE = Lane.__table__.c.state
+_PARKED = select(Lane.__table__.c.cause).where(_STATE == "parked").limit(1)
+_WAITING = select(_STATE).where(_STATE.in_(("due", "running"))).limit(1)
 
 
 def memory() -> float:

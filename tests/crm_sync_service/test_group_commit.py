@@ -10,7 +10,8 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from crm_sync_service import lanes, steps
-from crm_sync_service.group_commit import GroupCommit
+from crm_sync_service.budget import urgency
+from crm_sync_service.fibres import Fibres
 from crm_sync_service.lanes import LEASE, LaneLostError
 from crm_sync_service.links import Did, LinkState, Outcome
 from crm_sync_service.models import Activity, Lane, Link, outbox
@@ -23,92 +24,129 @@ UPDATED = Did(direction="to_crm", action="updated", detail="priority")
 THREADS = 8
 
 
-class Gate:
-    """A commit that can be held up, and says what it was given."""
+def run_all(commit, *runs, calls=2):
+    """Each of the runs, begun in this order; the fibres are theirs."""
+    fibres = Fibres(commit)
+    with fibres.open(calls):
+        for run in runs:
+            fibres.start(lambda run=run: run(fibres))
+    return fibres
 
-    def __init__(self, commit=lambda items: [None] * len(items)):
-        self.commit, self.groups = commit, []
-        self.entered, self.go = threading.Semaphore(0), threading.Semaphore(0)
+
+class Commits:
+    """Keeps what it was given; `fail` says what becomes of an item."""
+
+    def __init__(self, fail=lambda _: None):
+        self.groups, self.fail = [], fail
 
     def __call__(self, items):
         self.groups.append(list(items))
-        self.entered.release()
-        assert self.go.acquire(timeout=20)
-        return self.commit(items)
+        return [self.fail(item) for item in items]
 
 
-def waiting(group, count):
-    while len(group._queue) < count:
-        threading.Event().wait(0.001)
+def storing(item, results):
+    """A run that wants one item stored and says what became of it."""
+
+    def run(fibres):
+        try:
+            fibres.do(item)
+            results[item] = "stored"
+        except Exception as error:  # noqa: BLE001 (of any kind)
+            results[item] = type(error).__name__
+
+    return run
 
 
-def result(future):
-    error = future.exception(timeout=20)
-    return type(error).__name__ if error else "stored"
+def test_what_runs_have_to_store_when_all_wait_shares_a_commit():
+    commits, results = Commits(), {}
 
+    def twice(fibres):
+        storing("a", results)(fibres)
+        storing("b", results)(fibres)
 
-def all_at_once(gate, items):
-    """The first is being committed when all the others come; what became of each."""
-    group = GroupCommit(gate)
-    with ThreadPoolExecutor(len(items)) as pool:
-        first = pool.submit(group.do, items[0])
-        assert gate.entered.acquire(timeout=20)
-        rest = []
-        for number, item in enumerate(items[1:], 1):
-            rest.append(pool.submit(group.do, item))
-            waiting(group, number)
-        for _ in range(len(items) + 1):
-            gate.go.release()
-        results = [result(future) for future in (first, *rest)]
-    group.do("the next one")
-    return results
+    run_all(commits, twice, storing("c", results), storing("d", results))
 
-
-def test_what_comes_during_a_commit_shares_the_next_one():
-    gate = Gate()
-    assert all_at_once(gate, [1, 2, 3, 4]) == ["stored"] * 4
-    assert gate.groups == [[1], [2, 3, 4], ["the next one"]]
-
-
-def test_who_comes_alone_commits_alone_and_at_once():
-    groups = []
-    group = GroupCommit(lambda items: groups.append(items) or [None])
-    group.do("a")
-    group.do("b")
-    assert groups == [["a"], ["b"]]
+    assert commits.groups == [["a", "c", "d"], ["b"]]
+    assert set(results.values()) == {"stored"}
 
 
 def test_each_meets_its_own_error():
-    gate = Gate(lambda items: [ValueError(item) if item in {3, 5} else None for item in items])
-    assert all_at_once(gate, [2, 3, 4, 5]) == ["stored", "ValueError", "stored", "ValueError"]
+    commits, results = Commits(lambda item: ValueError(item) if item in {3, 5} else None), {}
+
+    fibres = run_all(commits, *(storing(item, results) for item in (2, 3, 4, 5)))
+
+    assert results == {2: "stored", 3: "ValueError", 4: "stored", 5: "ValueError"}
+    assert (fibres.running, fibres.asked) == (0, 0)
 
 
-def test_when_the_thread_that_commits_dies_the_others_hear_that_nobody_knows_and_the_next_ones_go_on():
-    deaths = iter([None, KeyboardInterrupt(), None, None])
+def test_outside_of_a_run_things_are_stored_alone_and_called_at_once():
+    commits = Commits(lambda item: ValueError(item) if item == "b" else None)
+    fibres = Fibres(commits)
+
+    fibres.do("a")
+    with pytest.raises(ValueError, match="b"):
+        fibres.do("b")
+
+    assert commits.groups == [["a"], ["b"]]
+    assert fibres.call(threading.get_ident) == threading.get_ident()
+
+
+def test_runs_go_on_and_commit_while_others_wait_for_an_answer_and_calls_are_made_by_as_many_threads():
+    commits, asked, go, order = Commits(), threading.Semaphore(0), threading.Event(), []
+
+    def slow(name):
+        asked.release()
+        assert go.wait(20)
+        return name
+
+    def asking(name):
+        def run(fibres):
+            order.append(fibres.call(slow, name))
+
+        return run
+
+    def other(fibres):
+        for _ in range(2):
+            assert asked.acquire(timeout=20)
+        assert not asked.acquire(timeout=0.05)  # the third has no thread
+        fibres.do("meanwhile")
+        order.append("stored")
+        go.set()
+
+    run_all(commits, asking("x"), asking("y"), asking("z"), other)
+
+    assert order[0] == "stored"
+    assert sorted(order[1:]) == ["x", "y", "z"]
+
+
+def test_an_answer_that_is_an_error_is_raised_where_it_was_asked_for_with_its_urgency():
+    seen = []
+
+    def failing():
+        seen.append(urgency.get())
+        raise ValueError("no")
+
+    def run(fibres, level):
+        urgency.set(level)
+        with pytest.raises(ValueError, match="no"):
+            fibres.call(failing)
+        seen.append(urgency.get())
+
+    run_all(Commits(), lambda fibres: run(fibres, 1), lambda fibres: run(fibres, 9))
+
+    assert sorted(seen) == [1, 1, 9, 9]
+
+
+def test_when_the_commit_dies_of_what_ends_the_process_the_runs_hear_that_nobody_knows():
+    results = {}
 
     def commit(items):
-        if (death := next(deaths)) is not None:
-            raise death
-        return [None] * len(items)
+        raise KeyboardInterrupt
 
-    gate = Gate(commit)
-    assert sorted(all_at_once(gate, [1, 2, 3])) == ["KeyboardInterrupt", "OutcomeUnknownError", "stored"]
+    with pytest.raises(KeyboardInterrupt):
+        run_all(commit, *(storing(item, results) for item in (1, 2)))
 
-
-def test_many_threads_and_many_items_each_once():
-    stored, group_sizes = [], []
-
-    def commit(items):
-        group_sizes.append(len(items))
-        stored.extend(items)
-        return [None] * len(items)
-
-    group = GroupCommit(commit)
-    with ThreadPoolExecutor(16) as pool:
-        list(pool.map(group.do, range(500)))
-    assert sorted(stored) == list(range(500))
-    assert sum(group_sizes) == 500
-    assert not group._led
+    assert results == {1: "OutcomeUnknownError", 2: "OutcomeUnknownError"}
 
 
 # Over the tables.
@@ -210,13 +248,22 @@ def test_when_the_database_is_gone_all_fail_and_nothing_is_stored(sync_database,
     assert names(commit(sync_database, [saved(each) for each in held])) == ["stored"] * THREADS
 
 
-def test_a_group_with_a_lost_lane_raises_for_its_thread_only(sync_database, held):
+def test_a_group_with_a_lost_lane_raises_for_its_run_only(sync_database, held):
     take_over(sync_database, held[5])
-    group = steps.group_commit(sync_database, lambda: NOW)
-    with ThreadPoolExecutor(THREADS) as pool:
-        futures = [pool.submit(group.do, saved(each)) for each in held]
-    assert [result(future) for future in futures] == ["stored"] * 5 + ["LaneLostError"] + ["stored"] * (THREADS - 6)
-    assert isinstance(futures[5].exception(), LaneLostError)
+    results = {}
+    steps_of = [saved(each) for each in held]
+
+    def run(fibres, number):
+        try:
+            fibres.do(steps_of[number])
+            results[number] = "stored"
+        except LaneLostError:
+            results[number] = "lost"
+
+    commit_all = steps.group_commit(sync_database, lambda: NOW)
+    run_all(commit_all, *(lambda fibres, n=n: run(fibres, n) for n in range(THREADS)))
+
+    assert [results[n] for n in range(THREADS)] == ["stored"] * 5 + ["lost"] + ["stored"] * (THREADS - 6)
 
 
 def test_what_people_ask_for_meanwhile_and_the_stamp_of_our_last_write_stay(sync_database, held):
@@ -236,7 +283,7 @@ def test_two_processes_that_mark_claim_and_commit_the_same_lanes_never_wait_for_
     errors = []
 
     def work(owner):
-        group = steps.group_commit(sync_database, lambda: NOW)
+        commit_all = steps.group_commit(sync_database, lambda: NOW)
         for _ in range(4):
             with sync_database.write() as session:
                 lanes.mark_due(session, reversed(tickets), now=NOW)
@@ -244,10 +291,8 @@ def test_two_processes_that_mark_claim_and_commit_the_same_lanes_never_wait_for_
                 claims = lanes.claim(session, owner=owner, now=NOW, limit=16)
             with sync_database.write() as session:
                 lanes.renew(session, list(reversed(claims)), now=NOW)
-            with ThreadPoolExecutor(4) as pool:
-                futures = [pool.submit(group.do, step) for each in claims for step in [saved(each)]]
-                futures += [pool.submit(group.do, ended(each)) for each in claims]
-            errors.extend(filter(None, (future.exception() for future in futures)))
+            for todo in ([saved(each) for each in claims], [ended(each) for each in reversed(claims)]):
+                errors.extend(filter(None, commit_all(todo)))
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(work, ("first", "second")))

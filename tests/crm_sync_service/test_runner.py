@@ -66,27 +66,27 @@ def stop_it(runner, thread, stop):
 
 def test_lanes_that_wait_for_a_thread_are_given_back_at_the_end(engine, crm, hold_up):
     arrived, go = hold_up
-    engine.receive(*(new_ticket(number=1001 + index) for index in range(6)))
+    engine.receive(*(new_ticket(number=1001 + index, contact=None) for index in range(10)))
     thread, stop = run_in_thread(engine.runner)
     for _ in range(THREADS):
         assert arrived.acquire(timeout=20)
-    assert states(engine) == ["due"] * 2 + ["running"] * 4
+    assert states(engine) == ["due"] * 2 + ["running"] * 8
 
     stop.set()
     engine.runner.doorbell.set()
-    while states(engine) != ["due"] * 4 + ["running"] * 2:
+    while states(engine) != ["due"] * 8 + ["running"] * 2:
         threading.Event().wait(0.01)
     go.set()
     stop_it(engine.runner, thread, stop)
 
-    assert states(engine) == ["due"] * 4 + ["idle"] * 2
+    assert states(engine) == ["due"] * 8 + ["idle"] * 2
     assert crm.called("create_case") == 2
 
 
 def test_a_crm_that_asks_for_a_pause_is_not_called_for_lanes_claimed_before(engine, crm, hold_up):
     arrived, go = hold_up
     crm.fail("create_case", RateLimitedError("429", retry_after=timedelta(minutes=5)), when="after", times=2)
-    engine.receive(*(new_ticket(number=1001 + index) for index in range(4)))
+    engine.receive(*(new_ticket(number=1001 + index, contact=None) for index in range(4)))
     thread, stop = run_in_thread(engine.runner)
     for _ in range(THREADS):
         assert arrived.acquire(timeout=20)
