@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from crm_sync_service.connectors.base import CaseRecord, Connector, GoneError, NewNote, NotFoundError
+from crm_sync_service.connectors.base import CaseRecord, Connector, GoneError, NewNote, NoteRecord, NotFoundError
 from crm_sync_service.creation import CaseOpener
 from crm_sync_service.links import Did, LinkState, Outcome, ReplyWork, Store
 from crm_sync_service.mapping import CaseMapping, keyed, note_id_of
@@ -87,16 +87,35 @@ class Endings:
     def relink(
         self, ticket: TicketChanged, link: LinkState, replies: Sequence[ReplyWork], case_id: str
     ) -> tuple[LinkState, Sequence[ReplyWork], str]:
-        """Link to a Case that a person chose; returns what was done in words. Notes that moved there stay ours."""
+        """Link to a Case that a person chose; returns what was done in words. Notes of ours there stay ours."""
         case, holder = self._claimed(ticket, case_id)
         if case is None:
             why = f"it belongs to ticket #{holder}" if holder else "the CRM has no such Case"
             return link, replies, f"cannot be linked to Case {case_id}: {why}"
-        there = {note.id for note in self.crm.notes_of(case.id)}
+        notes = self.crm.notes_of(case.id)
+        there = {note.id for note in notes}
         extra: dict[str, str | None] = {key: note_id for key, note_id in link.extra_notes.items() if note_id in there}
+        others = [note for note in notes if note.id not in {work.note_id for work in replies}]
+        replies = [
+            work if work.note_id in there else self._with_note_there(ticket, link, work, others) for work in replies
+        ]
         link = replace(with_case(link, case.id), extra_notes=extra)
-        replies = [work if work.note_id in there else replace(work, note_id=None) for work in replies]
         return link, replies, f"linked to Case {case.number or case.id}"
+
+    def _with_note_there(
+        self, ticket: TicketChanged, link: LinkState, work: ReplyWork, others: list[NoteRecord]
+    ) -> ReplyWork:
+        """With the Note that the Case has of a reply from when it was this ticket's before; takes it from `others`."""
+        note = self.mapping.note(ticket, work.reply, case_id="")
+        ids = {note_id_of(keyed(str(work.id), number)) for number in range(link.generation + 1)}
+        found = next((each for each in others if each.id in ids), None)
+        found = found or next((each for each in others if (each.title, each.body) == (note.title, note.body)), None)
+        if found is None:
+            return replace(work, note_id=None)
+        others.remove(found)
+        did = Did(direction="to_crm", action="noted", detail=f"{note.title} (found in the Case)")
+        self.store.note_created(work.id, found.id, did=did)
+        return replace(work, note_id=found.id)
 
     def _claimed(self, ticket: TicketChanged, case_id: str) -> tuple[CaseRecord | None, str | None]:
         """A Case, or the one it was merged into, made to name its ticket.

@@ -23,6 +23,8 @@ def hold_link(session: Session, ticket_id: uuid.UUID, *, now: datetime) -> Link:
         link = Link(ticket_id=ticket_id, state=blank.state, base={}, pending_push={}, parked={}, orders=[])
         link.order_number = 0
         session.add(link)
+        # With the columns' defaults, which who asked may read.
+        session.flush()
     return link
 
 

@@ -106,7 +106,8 @@ class Reconciler:
                 link, replies, words = self._endings.relink(ticket, link, replies, order.value or "")
                 did.append(Did(direction="to_crm", action="relinked", detail=words))
         if orders:
-            gone = [was.id for was, work in zip(before, replies, strict=True) if was.note_id != work.note_id]
+            pairs = zip(before, replies, strict=True)
+            gone = [work.id for was, work in pairs if work.note_id is None and was.note_id is not None]
             self.store.save(link, did=did, forget_notes=gone)
         return link, replies
 
@@ -152,7 +153,11 @@ class Reconciler:
                 continue
             if case.stamp == link.notes_seen:
                 link = replace(link, notes_seen=after.stamp)
-            if self._others_wrote(case, after, decisions) or link.wanted.keys() - before.wanted.keys():
+            if (
+                self._others_wrote(case, after, decisions)
+                or link.wanted.keys() - before.wanted.keys()
+                or _differs_from_now_on(link, decisions, ours)
+            ):
                 case = after
                 continue
             link = self._pull(ticket, link, after, decisions, ours)
@@ -214,11 +219,12 @@ class Reconciler:
         except InvalidError as error:
             return self._push_what_is_valid(link, case, ours, decisions, error)
         failpoint("reconcile.after_push")
-        decided, link = link.wanted, self._written(link, changes, before=case, after=after)
         stored = self.mapping.theirs(after.fields, known=[ours])
-        # Both sides have what was decided, or what the portal was changed to since then.
-        over = {name for name in changes if stored[name] == ours[name] and link.wanted.get(name) is decided.get(name)}
-        return replace(link, wanted={name: each for name, each in link.wanted.items() if name not in over}), after
+        # Both sides have what was decided, or what the portal was changed to since then. It is stored with the new
+        # base: a decision that outlived it would count the portal's next change as a conflict with this one.
+        met = {name for name in changes if stored[name] == ours[name]}
+        link = replace(link, wanted={name: each for name, each in link.wanted.items() if name not in met})
+        return self._written(link, changes, before=case, after=after), after
 
     def _write(self, case: CaseRecord, changes: Values) -> CaseRecord:
         version = case.version if self.crm.capabilities.conditional_update else None
@@ -361,6 +367,13 @@ class Reconciler:
             what = "a change made in the CRM is on its way to the ticket" if waits else "the contact is being made"
             return Outcome(state="waiting", link=link, notes=notes, reason=what, again_at=again_at)
         return Outcome(state="in_sync", link=link, notes=notes)
+
+
+def _differs_from_now_on(link: LinkState, decisions: dict[str, Decision], ours: Values) -> bool:
+    """Whether the Case was just given a value that the ticket, as a person decided, is not to have: to be listed."""
+    return any(
+        each.verdict == "push" and name in link.wanted and each.value != ours[name] for name, each in decisions.items()
+    )
 
 
 def _change_words(name: str, before: str | None, after: str | None) -> str:

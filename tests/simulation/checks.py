@@ -19,9 +19,11 @@ I16  `casebridge bench sync`: memory; outbox and inbox are emptied by `keep_hous
 """
 
 from collections import Counter
+from collections.abc import Iterator
 
 from crm_sync_service.mapping import note_for, words_of
 from tests.crm_sync_service.fake_crm import _Case
+from tests.simulation.administrators import id_of
 from tests.simulation.crm import ticket_of
 from tests.simulation.history import PULLED
 from tests.simulation.memory import LinkRow
@@ -36,7 +38,8 @@ def check(world: World) -> None:
     """Note every violation in the history; what is in order becomes the start of the next round."""
     for ticket in world.portal.tickets:
         _check_ticket(world, ticket)
-    _check_notes(world)
+    _check_created(world)
+    _check_strangers(world)
     _check_discarded(world)
     _check_calls(world)
     if world.unsent() or world.portal_database.unsent:
@@ -47,81 +50,139 @@ def check(world: World) -> None:
 
 def _check_ticket(world: World, ticket: PortalTicket) -> None:
     history, index = world.history, ticket.index
-    cases = [case for case in world.crm.cases.values() if ticket_of(case) == index]
     lane = world.lane_of(ticket.now.ticket_id)
     row = world.link_of(ticket.now.ticket_id)
+    case = world.crm.cases.get(row.link.case_id or "") if row else None
     unknown = (ticket.now.product_crm_id or "").startswith("unknown-")
     refused = lane is not None and lane.state == "parked" and unknown
     if lane is None or (lane.state != "idle" and not refused):
         history.violated("I14", f"the lane of ticket {index} is {lane and (lane.state, lane.cause)}")
-    if len(cases) > 1 or (not cases and ticket.now.deleted_at is None and not refused):
-        history.violated("I4", f"ticket {index} has {len(cases)} Cases")
-    if row is None or not cases or refused:
+    if row is None or refused:
         return
-    if ticket.now.deleted_at or cases[0].deleted:
-        _check_tombstone(world, ticket, cases[0], row)
+    if row.link.state == "linked":
+        _check_mirrored(world, ticket, case, row)
     else:
-        _check_fields(world, ticket, cases[0], row)
-        _check_receipt(world, ticket, row)
+        _check_ended(world, ticket, case, row)
+    _check_cases(world, ticket, case, row)
+    _check_notes(world, ticket, case, row)
 
 
-def _check_tombstone(world: World, ticket: PortalTicket, case: _Case, row: LinkRow) -> None:
-    expected = {"ticket_deleted"} if ticket.now.deleted_at else set()
-    expected |= {"case_deleted"} if case.deleted else set()
-    if row.link.state not in expected:
-        world.history.violated("O10", f"the link of ticket {ticket.index} is {row.link.state}, not {expected}")
+def _check_mirrored(world: World, ticket: PortalTicket, case: _Case | None, row: LinkRow) -> None:
+    if ticket.now.deleted_at or case is None or case.deleted:
+        world.history.violated("O10", f"ticket {ticket.index} is still linked, and one side is gone")
+        return
+    if world.crm.current.get(ticket.index) != case.id:
+        _resume(world, ticket, case)
+    _check_fields(world, ticket, case, row)
+    _check_receipt(world, ticket, row)
+
+
+def _resume(world: World, ticket: PortalTicket, case: _Case) -> None:
+    """An order took hold of another Case, which was gone before it could be carried out: the old one stays."""
+    world.crm.current[ticket.index] = case.id
+    world.crm.words[ticket.index] = words_of(case.fields["description"] or "")
+    for name, value in world.crm.values_of(case).items():
+        world.history.adopted((ticket.index, name), value)
+
+
+def _check_ended(world: World, ticket: PortalTicket, case: _Case | None, row: LinkRow) -> None:
+    """O10: a link ends because a side is gone or a person said so, and in no other way."""
+    orders = [order for order in world.office.case_orders.get(ticket.index, ()) if order != "relink"]
+    allowed = {"ticket_deleted"} if ticket.now.deleted_at else set()
+    # A Case whose making was never answered may be deleted before the link knows its id.
+    its = [case] if case is not None else [c for c in world.crm.cases.values() if ticket_of(c) == ticket.index]
+    allowed |= {"case_deleted"} if any(each.deleted for each in its) else set()
+    allowed |= {"unlinked"} if orders and orders[-1] == "unlink" else set()
+    if row.link.state not in allowed:
+        world.history.violated("O10", f"the link of ticket {ticket.index} is {row.link.state}, not {allowed}")
+    if ticket.now.deleted_at and case is not None and not case.deleted and row.link.state == "ticket_deleted":
+        _check_removal(world, ticket, case)
+
+
+def _check_cases(world: World, ticket: PortalTicket, case: _Case | None, row: LinkRow) -> None:
+    """I4."""
+    index, link = ticket.index, row.link
+    orders = world.office.case_orders.get(index, ())
+    if link.generation > len(orders):
+        world.history.violated("I4", f"ticket {index} has had {link.generation} other Cases, asked for were {orders}")
+    if not orders:
+        cases = [each for each in world.crm.cases.values() if ticket_of(each) == index]
+        followed = sum(each.deleted and each.merged_into is not None for each in cases)
+        if len(cases) - followed > 1 or (not cases and ticket.now.deleted_at is None):
+            world.history.violated("I4", f"ticket {index} has {len(cases)} Cases")
+    holders = [
+        other.index
+        for other in world.portal.tickets
+        if case is not None and (theirs := world.link_of(other.now.ticket_id)) and theirs.link.case_id == case.id
+    ]
+    if len(holders) > 1:
+        world.history.violated("I4", f"the tickets {holders} have the same Case")
+
+
+def _check_created(world: World) -> None:
+    """I4 and I5: no key is ever used twice, whatever was ordered."""
+    for what, keys in (("Cases", world.crm.key_of.values()), ("Notes", _note_keys(world))):
+        twice = [key for key, times in Counter(keys).items() if times > 1]
+        if twice:
+            world.history.violated("I4" if what == "Cases" else "I5", f"there are two {what} with the key {twice}")
+
+
+def _note_keys(world: World) -> Iterator[str]:
+    return (note.key for note in world.crm.notes.values())
 
 
 def _check_fields(world: World, ticket: PortalTicket, case: _Case, row: LinkRow) -> None:
     theirs = world.crm.values_of(case)
     for name in (*PULLED, "subject", "block"):
-        ours = value_of(ticket.now, name)
+        ours, place = value_of(ticket.now, name), (ticket.index, name)
+        hold = row.link.holds.get(name)
+        if hold is not None and hold.kind == "skipped":
+            world.history.left_alone.add(place)
         if name in row.link.parked:
             continue
         if ours != theirs[name]:
             world.history.violated("I7", f"{name} of ticket {ticket.index}: {ours!r}, of its Case: {theirs[name]!r}")
         elif name in PULLED:
-            world.history.judge((ticket.index, name), ours)
-        world.history.settle((ticket.index, name), ours=ours, theirs=theirs[name])
+            world.history.judge(place, ours)
+        world.history.settle(place, ours=ours, theirs=theirs[name])
     words = words_of(case.fields["description"] or "")
     if words != world.crm.words[ticket.index]:
         world.history.violated("I8", f"words of Case {ticket.index}: {words!r}, not {world.crm.words[ticket.index]!r}")
 
 
 def _check_receipt(world: World, ticket: PortalTicket, row: LinkRow) -> None:
-    if not row.in_sync and not row.link.parked:
+    if not row.in_sync and not row.link.parked and not ticket.skipped:
         world.history.violated("receipt", f"ticket {ticket.index} is {row.reason}")
     if row.compared_version != ticket.now.version:
         words = f"compared at version {row.compared_version}, is at {ticket.now.version}"
         world.history.violated("receipt", f"ticket {ticket.index} was {words}")
 
 
-def _check_notes(world: World) -> None:
-    """I5 and I6, counted by the whole body."""
-    crm = world.crm
-    there = Counter(note.body for note in crm.notes.values() if not note.id.startswith("by-hand"))
-    where = {note.body: note.case_id for note in crm.notes.values()}
-    for ticket in world.portal.tickets:
-        case = next((case for case in crm.cases.values() if ticket_of(case) == ticket.index), None)
-        must = case is not None and not case.deleted
-        for reply in ticket.replies:
-            body = note_for(reply, case_id="").body
-            found = there.pop(body, 0)
-            if found > 1 or (must and found != 1):
-                world.history.violated("I5", f"reply {ticket.index}.{reply.position} has {found} Notes")
-            elif must and case is not None and where[body] != case.id:
-                world.history.violated("I5", f"the Note of {ticket.index}.{reply.position} is on another Case")
-        if ticket.now.deleted_at and must:
-            _check_removal(world, ticket)
-    removals = sum(count for body, count in there.items() if body.startswith("Removed on"))
-    removed = [ticket for ticket in world.portal.tickets if ticket.now.deleted_at]
-    if removals > len(removed) or removals < sum(there.values()):
-        world.history.violated("I6", f"unexpected Notes: {there}")
+def _check_notes(world: World, ticket: PortalTicket, case: _Case | None, row: LinkRow) -> None:
+    """I5, counted by the whole body. What a merge of two Cases of one ticket brings along was written for the other."""
+    if case is None or case.deleted or row.link.state not in {"linked", "ticket_deleted"}:
+        return
+    notes = [note for note in world.crm.notes.values() if note.case_id == case.id]
+    there = Counter(note.body for note in notes)
+    written = Counter(note.body for note in notes if world.crm.written_on.get(note.id) == case.id)
+    for reply in ticket.replies:
+        body = note_for(reply, case_id="").body
+        found = there[body]
+        if written[body] > 1 or (found < 1 and id_of(reply) not in ticket.skipped):
+            world.history.violated("I5", f"reply {ticket.index}.{reply.position} has {found} Notes")
 
 
-def _check_removal(world: World, ticket: PortalTicket) -> None:
+def _check_strangers(world: World) -> None:
+    """I6."""
+    bodies = {note_for(reply, case_id="").body for ticket in world.portal.tickets for reply in ticket.replies}
+    for note in world.crm.notes.values():
+        if note.body not in bodies and not note.id.startswith("by-hand") and not note.body.startswith("Removed on"):
+            world.history.violated("I6", f"an unexpected Note: {note}")
+
+
+def _check_removal(world: World, ticket: PortalTicket, case: _Case) -> None:
     words = f"Ticket #{ticket.now.number} was removed"
-    notes = [note for note in world.crm.notes.values() if note.title.startswith(words)]
+    notes = [note for note in world.crm.notes.values() if note.case_id == case.id and note.title.startswith(words)]
     if len(notes) != 1:
         world.history.violated("O10", f"{len(notes)} Notes tell that ticket {ticket.index} was removed")
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from crm_sync_service.connectors.base import CaseFields, CaseRecord, FeedPage, NewCase, NewNote, Row
+from crm_sync_service.connectors.base import CaseFields, CaseRecord, FeedPage, NewCase, NewNote, NoteRecord, Row
 from crm_sync_service.mapping import (
     BLOCK_BEGIN,
     DEFAULT_POLICIES,
@@ -35,6 +35,10 @@ class Surroundings(Protocol):
 
     def after_call(self, method: str) -> None: ...
 
+    def is_current(self, key: str) -> bool:
+        """Whether this is the key that the ticket's Case is to have now."""
+        ...
+
 
 class SimulatedCrm(KeyedCrm):
     """FakeCrm or KeyedCrm, which keep the connector contract, with answers and stamps left to the schedule."""
@@ -50,6 +54,14 @@ class SimulatedCrm(KeyedCrm):
         """The version of each Case that the sync service saw last."""
         self.words: dict[int, str] = {}
         """By ticket, what account managers last wrote around the block."""
+        self.current: dict[int, str] = {}
+        """By ticket, the Case that is mirrored, as far as the CRM can see."""
+        self.key_of: dict[str, str] = {}
+        """Of every Case that Casebridge made."""
+        self.written_on: dict[str, str] = {}
+        """By Note of ours, the Case it was written for; a merge moves it to another."""
+        self.adoptions = 0
+        self.by_hand = 0
         self.calls_made = 0
         self.feed_calls = 0
         self.notes_by_managers = 0
@@ -121,6 +133,8 @@ class SimulatedCrm(KeyedCrm):
         case.fields.update(wanted)
         if wanted or (ours and self.profile.touched_by_nothing):
             self._touch(case, by)
+        if ours and "ticket_number" in wanted:
+            self._adopted(case)
         (self._pushed if ours else self._edited)(case, before, wanted, unseen)
         return bool(wanted)
 
@@ -134,13 +148,37 @@ class SimulatedCrm(KeyedCrm):
         values = self._map.theirs(case.fields)
         for name in (*PULLED, "subject", "block"):
             self.history.created((ticket, name), values[name])
-            if values[name] is None:
-                # Left out, because the CRM refuses what the ticket has: nobody's value is lost with it.
-                self.history.at_portal[ticket, name].add(None)
-        self.words.setdefault(ticket, words_of(case.fields["description"] or ""))
+        if self.surroundings.is_current(self.key_of[case.id]):
+            self.current[ticket] = case.id
+            self.words[ticket] = words_of(case.fields["description"] or "")
+
+    def _case_made(self, new: NewCase) -> None:
+        super()._case_made(new)
+        self.key_of[new.id] = new.key
+
+    def _note_made(self, new: NewNote) -> None:
+        super()._note_made(new)
+        self.written_on[new.id] = new.case_id
+
+    def notes_of(self, case_id: str) -> Sequence[NoteRecord]:
+        """Read for one reason only: a person has linked a ticket to this Case, which may name it already."""
+        found = super().notes_of(case_id)
+        self._adopted(self.cases[case_id])
+        return found
+
+    def _adopted(self, case: _Case) -> None:
+        """Casebridge has put another ticket's number into a Case: its own link follows."""
+        ticket = ticket_of(case)
+        self.current[ticket] = case.id
+        self.words[ticket] = words_of(case.fields["description"] or "")
+        for name, value in self.values_of(case).items():
+            self.history.adopted((ticket, name), value)
+        self.adoptions += 1
 
     def _pushed(self, case: _Case, before: CaseFields, wanted: CaseFields, unseen: bool) -> None:
         ticket = ticket_of(case)
+        if self.current.get(ticket) != case.id:
+            return  # by a worker that an order overtook
         was, now = self._map.theirs(before), self._map.theirs(case.fields)
         for name in was:
             if was[name] != now[name]:
@@ -150,13 +188,18 @@ class SimulatedCrm(KeyedCrm):
 
     def _edited(self, case: _Case, before: CaseFields, wanted: CaseFields, _unseen: bool) -> None:
         ticket = ticket_of(case)
+        linked = self.current.get(ticket) == case.id
         for name, value in wanted.items():
-            if name == "description":
+            if not linked:
+                self.history.by_managers[ticket, name].add(self._ours(name, value))
+            elif name == "description":
                 self._described(ticket, before["description"] or "", value or "")
             else:
-                ours = self._map.values.from_crm(name, value) if name in OPTION_FIELDS else value
-                self.history.crm_wrote((ticket, name), ours)
+                self.history.crm_wrote((ticket, name), self._ours(name, value))
         self.history.changes += 1
+
+    def _ours(self, name: str, value: str | None) -> str | None:
+        return self._map.values.from_crm(name, value) if name in OPTION_FIELDS else value
 
     def _described(self, ticket: int, before: str, after: str) -> None:
         self.words[ticket] = words_of(after)
@@ -168,6 +211,19 @@ class SimulatedCrm(KeyedCrm):
         self.lag = lag
         self.edit(case_id, by=by, **changes)
         self.lag = timedelta(0)
+
+    def make_by_hand(self, *, by: str = "Anna Visser", **fields: str | None) -> _Case:
+        """An account manager makes a Case that no ticket knows of."""
+        self.by_hand += 1
+        case = _Case(
+            id=f"by-hand-{self.by_hand}",
+            number=f"C-{next(self._numbers):05}",
+            fields=dict.fromkeys(CASE_FIELDS) | {"status": "new", "priority": "medium", **fields},
+            modified_at=self._tick(),
+            modified_by=by,
+        )
+        self.cases[case.id] = case
+        return case
 
     def number_of(self, key: str | None) -> str | None:
         return self.cases[key].number if key in self.cases else key

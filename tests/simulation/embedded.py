@@ -27,8 +27,8 @@ from shared.consumer import Consumer
 from shared.events import Message
 from shared.lease_table import Leased, LeaseTable
 from shared.topology import DESTINATIONS
-from tests.simulation.memory import EngineFaultError, Quiet
 from tests.simulation.profile import Profile
+from tests.simulation.quiet import EngineFaultError, Quiet
 
 _MEMORY_DISK = Path("/dev/shm")
 """A kill loses nothing that was written; only pulling the plug would."""

@@ -37,6 +37,12 @@ class History:
     settled: dict[Place, str | None] = field(default_factory=dict)
     """The value when all was last quiet."""
     discarded: list[Discarded] = field(default_factory=list)
+    ordered: set[Place] = field(default_factory=set)
+    """Where administrators overrode both sides since all was quiet: what is lost there they saw."""
+    loose: set[Place] = field(default_factory=set)
+    """Where an order or another Case left open which side counts: any value is right that one of them had."""
+    left_alone: set[Place] = field(default_factory=set)
+    """Fields that were left out when all was last quiet, and are."""
     changes: int = 0
 
     def violated(self, invariant: str, words: str) -> None:
@@ -44,54 +50,94 @@ class History:
 
     def portal_wrote(self, place: Place, value: str | None) -> None:
         self.portal_last[place] = value
-        self.decided.pop(place, None)
+        self._overtake(place)
         self.at_portal[place].add(value)
         self.by_staff[place].add(value)
 
     def crm_wrote(self, place: Place, value: str | None) -> None:
         self.crm_last[place] = value
-        self.decided.pop(place, None)
+        self._overtake(place)
         self.at_crm[place].add(value)
         self.by_managers[place].add(value)
 
     def chose(self, place: Place, value: str | None) -> None:
+        if place in self.ordered and self.decided.get(place, value) != value:
+            # A choice may be asked for between values that an order has just replaced; the order counts then.
+            self.loose.add(place)
         self.decided[place] = value
         self.by_staff[place].add(value)
         self.by_managers[place].add(value)
 
+    def _overtake(self, place: Place) -> None:
+        """An order counts for what there is when it is carried out, which may be later than this."""
+        if place not in self.ordered:
+            self.decided.pop(place, None)
+
+    def ordered_value(self, place: Place, value: str | None) -> None:
+        """An administrator gives both sides a value, whatever they have."""
+        self.ordered.add(place)
+        self.chose(place, value)
+
+    def unsure(self, place: Place) -> None:
+        """An order takes a field, or the Case, out of the usual course."""
+        self.ordered.add(place)
+        self.loose.add(place)
+        self.left_alone.discard(place)
+
+    def adopted(self, place: Place, value: str | None) -> None:
+        """A Case that somebody made by hand, or another ticket's before, is this ticket's from now on."""
+        self.loose.add(place)
+        self.at_crm[place] |= {value, None}
+        self.by_managers[place].add(value)
+        # What is empty there nobody emptied.
+        self.at_portal[place].add(None)
+
     def told(self, place: Place, value: str | None) -> None:
         """A CaseChanged says that this is new in the CRM."""
-        if value not in self.by_managers[place]:
+        if value not in self.by_managers[place] and not (place in self.loose and value in self.at_crm[place]):
             self.violated("echo", f"{place} is said to be {value!r}, which no account manager wrote")
 
     def pulled(self, place: Place, *, before: str | None, after: str | None) -> None:
         """The portal took a value over from a CaseChanged."""
-        if before not in self.at_crm[place]:
+        self._refuse_left_alone(place, "the portal's", after)
+        if before not in self.at_crm[place] and place not in self.ordered:
             self.discarded.append(Discarded(place=place, side="portal", value=before))
         self.at_portal[place].add(after)
 
     def pushed(self, place: Place, *, before: str | None, after: str | None, unseen: bool) -> None:
         """The sync wrote a value to the Case; `unseen`: over one that no CRM without conditions lets it see."""
-        if place[1] in PULLED and after not in self.by_staff[place]:
+        self._refuse_left_alone(place, "the Case's", after)
+        known = after in self.by_staff[place] or (place in self.loose and after in self.at_portal[place])
+        if place[1] in PULLED and not known:
             self.violated("echo", f"{place} of the Case became {after!r}, which nobody at the portal wrote")
-        if not unseen and before not in self.at_portal[place]:
+        if not unseen and before not in self.at_portal[place] and place not in self.ordered:
             self.discarded.append(Discarded(place=place, side="crm", value=before))
         self.at_crm[place].add(after)
 
+    def _refuse_left_alone(self, place: Place, whose: str, value: str | None) -> None:
+        if place in self.left_alone:
+            self.violated("skip", f"{whose} {place} became {value!r}, although it is left out")
+
     def created(self, place: Place, value: str | None) -> None:
         self.at_crm[place].add(value)
+        # What the CRM gave a field that was left out is nobody's value, and none is lost with it.
+        self.at_portal[place].add(value)
 
     def settle(self, place: Place, *, ours: str | None, theirs: str | None) -> None:
         """All is quiet: what is there now is what the next round begins with."""
         self.portal_last.pop(place, None)
         self.crm_last.pop(place, None)
         self.decided.pop(place, None)
+        self.ordered.discard(place)
+        self.loose.discard(place)
         self.at_portal[place], self.at_crm[place] = {ours}, {theirs}
         self.settled[place] = ours
 
     def judge(self, place: Place, value: str | None) -> None:
         """I8: whose value a field ends with. Call before `settle`."""
         written = [last[place] for last in (self.portal_last, self.crm_last, self.decided) if place in last]
+        if place in self.loose:
+            written += [*self.at_portal[place], *self.at_crm[place]]
         allowed = written or ([self.settled[place]] if place in self.settled else [value])
         if value not in allowed:
             sides = [name for name, last in (("portal", self.portal_last), ("CRM", self.crm_last)) if place in last]

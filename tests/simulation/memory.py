@@ -7,22 +7,19 @@ everything above them is the product's own code.
 
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from random import Random
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import patch
 
-from crm_sync_service import change_feed, gate, inbox, runner, worker
 from crm_sync_service.connectors.base import CaseStamp
 from crm_sync_service.lanes import Claim
 from crm_sync_service.links import ConflictFound, ContactFound, LinkState, Outcome, ReplyWork
 from crm_sync_service.stored import Work
-from shared import consumer
 from shared.events import Event, InternalNoteAdded, ReplyAdded, TicketChanged
 from tests.simulation import memory_lanes
+from tests.simulation.memory_conflicts import Conflict, keep_conflict, withdraw_conflict
 from tests.simulation.memory_lanes import Lane
 
 
@@ -99,8 +96,8 @@ class MemoryDatabase:
     links: dict[uuid.UUID, LinkRow] = field(default_factory=dict)
     replies: dict[uuid.UUID, list[ReplyReplica]] = field(default_factory=dict)
     conflicts: list[tuple[uuid.UUID, ConflictFound]] = field(default_factory=list)
-    waiting: dict[tuple[uuid.UUID, str], ConflictFound] = field(default_factory=dict)
-    """For a person's choice."""
+    """As they were found; the rows of the table go with their values."""
+    conflict_rows: list[Conflict] = field(default_factory=list)
     outbox: list[OutboxRow] = field(default_factory=list)
     unsent: dict[int, OutboxRow] = field(default_factory=dict)
     seen: set[object] = field(default_factory=set)
@@ -115,17 +112,28 @@ class MemoryDatabase:
     def read(self) -> Iterator["MemoryDatabase"]:
         yield self
 
-    def get(self, model: type, key: object) -> Any:
-        return self.records.get((model, key))
+    def get(self, model: Any, key: Any, **_: Any) -> Any:
+        if model is Conflict:
+            return self.conflict_rows[key - 1]
+        find = getattr(model, "find", None)
+        return find(self, key) if find else self.records.get((model, key))
+
+    get_one = get
 
     def add(self, record: Any) -> None:
         if isinstance(record, Activity):
+            return
+        if isinstance(record, Conflict):
+            self.conflict_rows.append(record)
             return
         self.records[type(record), getattr(record, _KEYS[type(record)])] = record
         if isinstance(record, ReplyReplica):
             self.replies.setdefault(record.ticket_id, []).append(record)
 
     def flush(self) -> None:
+        pass
+
+    def refresh(self, record: Any) -> None:
         pass
 
 
@@ -273,21 +281,14 @@ class MemoryStore:
         with self._fenced() as session:
             save_link(session, link)
             for found in conflicts:
-                self._keep(session, found)
+                keep_conflict(session, self.held.ticket_id, found)
             for name in withdrawn:
-                session.waiting.pop((self.held.ticket_id, name), None)
+                withdraw_conflict(session, self.held.ticket_id, name)
             for reply_id in forget_notes:
                 row = session.get(ReplyReplica, reply_id)
                 row.note_id, row.parked, row.pending = None, None, False
             if event is not None:
                 MemoryOutbox().add(session, event, now=self.now())
-
-    def _keep(self, session: MemoryDatabase, found: ConflictFound) -> None:
-        session.conflicts.append((self.held.ticket_id, found))
-        if found.winner is None:
-            session.waiting[self.held.ticket_id, found.field] = found
-        else:
-            session.waiting.pop((self.held.ticket_id, found.field), None)
 
     def hold(self) -> None:
         with self._fenced():
@@ -345,64 +346,3 @@ def mark_changed(session: MemoryDatabase, rows: Sequence[CaseStamp], *, now: dat
     ]
     memory_lanes.mark_due(session, changed, now=now)
     return len(changed)
-
-
-class EngineFaultError(BaseException):
-    """The engine met an exception it does not know; nothing in it may catch this."""
-
-
-class Quiet:
-    """A log that nobody reads."""
-
-    def info(self, *_: Any, **__: Any) -> None:
-        pass
-
-    warning = error = info
-
-
-class _Log(Quiet):
-    def exception(self, event: str, **_: Any) -> None:
-        raise EngineFaultError(event)
-
-
-@contextmanager
-def quiet_engine(rng: Random) -> Iterator[None]:
-    """The engine draws its jitter from the seed, and what it would log as a surprise ends the simulation."""
-    log = _Log()
-    with patch.object(runner, "log", log), patch.object(worker, "log", log), patch.object(runner, "_jitter", rng):
-        yield
-
-
-def _nothing(*_: Any, **__: Any) -> int:
-    return 0
-
-
-def _patches() -> Mapping[Any, Mapping[str, Any]]:
-    return {
-        runner: {
-            "lanes": memory_lanes,
-            "load_each": load_each,
-            "tell": tell,
-            "group_commit": _nothing,
-            "LaneStore": MemoryStore,
-            "Activity": Activity,
-        },
-        inbox: {
-            "mark_each_due": memory_lanes.mark_each_due,
-            "_keep_states": keep_states,
-            "_keep_replies": keep_replies,
-        },
-        change_feed: {"_mark": mark_changed, "Cursor": Cursor},
-        gate: {"outbox": MemoryOutbox(), "CrmState": CrmState, "_make": make_state},
-        worker: {"inbox": MemoryInbox(), "poll_directory": _nothing, "poll_notes": _nothing},
-        consumer: {"unpack": lambda message: message.event},
-    }
-
-
-@contextmanager
-def in_memory() -> Iterator[None]:
-    """Inside, the product's code keeps its tables in memory."""
-    with ExitStack() as stack:
-        for module, values in _patches().items():
-            stack.enter_context(patch.multiple(module, **values))
-        yield

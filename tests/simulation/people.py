@@ -10,6 +10,7 @@ from tests.simulation.portal import SimulatedPortal
 from tests.simulation.profile import LATEST, Profile
 
 TICKETS = 3
+_BY_HAND = 0.02
 
 
 class Scene(Protocol):
@@ -58,6 +59,10 @@ class People:
 
     def crm_write(self, *, to: str | None = None, late: float = 0) -> None:
         """`to`: the id of the Case, else any; `late`: how likely it commits late."""
+        if self.world.profile.orders and self.world.chance(_BY_HAND):
+            number = self.next_value()
+            self.world.crm.make_by_hand(subject=f"by hand {number}", description=f"words {number}")
+            self.world.say(f"CRM: a Case is made by hand, {number}")
         live = [case for case in self.world.crm.live() if to in {None, case.id}]
         if not live:
             return

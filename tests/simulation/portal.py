@@ -22,6 +22,8 @@ class PortalTicket:
     now: TicketChanged
     """Its state, as the next snapshot tells it."""
     replies: list[ReplyAdded | InternalNoteAdded] = field(default_factory=list)
+    skipped: set[uuid.UUID] = field(default_factory=set)
+    """Replies that an administrator asked to write no Note for."""
 
 
 class SimulatedPortal:

@@ -9,8 +9,9 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from tests.simulation.checks import check
-from tests.simulation.memory import EngineFaultError, in_memory, quiet_engine
+from tests.simulation.in_memory import in_memory, quiet_engine
 from tests.simulation.mistakes import planted
+from tests.simulation.quiet import EngineFaultError
 from tests.simulation.sql import SqlWorld
 from tests.simulation.world import ROUNDS, Trace, World
 

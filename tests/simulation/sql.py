@@ -10,10 +10,8 @@ from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
 from crm_sync_service import lanes
-from crm_sync_service.decisions import decide
 from crm_sync_service.lanes import Claim
 from crm_sync_service.links import ConflictFound
-from crm_sync_service.merge import Side
 from crm_sync_service.models import Base, Conflict, Link, outbox
 from crm_sync_service.models import Lane as LaneTable
 from crm_sync_service.stored import load_work
@@ -22,8 +20,6 @@ from shared.events import Event, Message, pack, unpack
 from tests.simulation.memory import Envelope, LinkRow
 from tests.simulation.memory_lanes import Lane
 from tests.simulation.world import Trace, World
-
-_EVEN = 0.5
 
 
 class _Database(Database):
@@ -75,14 +71,14 @@ class SqlWorld(World):
         with self.sync_database.write() as session:
             lanes.retry(session, session.scalars(select(LaneTable.ticket_id)).all(), now=self.clock)
 
-    def choose(self) -> int:
+    def conflict_rows(self) -> Sequence[Any]:
+        with self.sync_database.read() as session:
+            return session.scalars(select(Conflict).order_by(Conflict.id)).all()
+
+    @contextmanager
+    def deciding(self) -> Iterator[Any]:
         with Session(self.sync_database.engine) as session, session.begin():
-            waiting = session.scalars(select(Conflict.id).where(Conflict.state == "waiting")).all()
-            for conflict_id in waiting:
-                winner: Side = "portal" if self.rng.random() < _EVEN else "crm"
-                conflict = decide(session, conflict_id, winner=winner, by="Alex", now=self.clock)
-                self.chose(conflict.ticket_id, conflict.field, conflict.ours if winner == "portal" else conflict.theirs)
-        return len(waiting)
+            yield session
 
     def lane_of(self, ticket_id: uuid.UUID) -> Lane | None:
         with self.sync_database.read() as session:

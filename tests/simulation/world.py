@@ -1,25 +1,29 @@
 """One schedule: people write on both sides while the product's own sync service runs and fails, decided by a seed."""
 
+import threading
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from random import Random
 from typing import Any
 
 from crm_sync_service.connectors.base import RateLimitedError, UnreachableError
+from crm_sync_service.decisions import decide
 from crm_sync_service.lanes import LEASE, Claim
-from crm_sync_service.links import ConflictFound, Order
+from crm_sync_service.links import ConflictFound
+from crm_sync_service.mapping import keyed
+from crm_sync_service.merge import Side
 from crm_sync_service.runner import LaneRunner
 from crm_sync_service.worker import SyncWorker
 from shared.broker import BrokerUnavailableError
-from shared.clock import to_text
 from shared.consumer import handle_batch
 from shared.events import CRM_EVENTS, PORTAL_EVENTS, CaseChanged, Event
 from shared.relay import Relay, RelayStalledError
 from tests.crm_sync_service.engine import START
 from tests.simulation import memory_lanes
+from tests.simulation.administrators import Administrators
 from tests.simulation.bus import Bus
 from tests.simulation.crm import SimulatedCrm
 from tests.simulation.embedded import EmbeddedBus
@@ -41,6 +45,9 @@ _LAST_BEFORE_A_CREATE = {"after commit", "before create_case", "before create_no
 _QUIET_ROUNDS = 3
 _CHOICES = 0.1
 """How often a person looks at the conflicts that wait."""
+_ORDERS = 0.12
+"""How often an administrator gives an order."""
+_EVEN = 0.5
 _MOST_ROUNDS = 40
 _RETRIED_ROUNDS = 6
 """So long a person retries what was parked: the CRM may still be paused, and crashes still count."""
@@ -51,6 +58,16 @@ Trace = Callable[[str], None]
 
 class CrashError(BaseException):
     """A process dies here; nothing in it may catch this."""
+
+
+class _OneTurn(threading.Event):
+    """Ends a loop after its first round."""
+
+    waited = False
+
+    def wait(self, timeout: float | None = None) -> bool:
+        over, self.waited = self.waited, True
+        return over
 
 
 class World:
@@ -77,6 +94,7 @@ class World:
         self.sync_database = self.open_database()
         self.portal = SimulatedPortal(self.rng, self.history, self.commit)
         self.people = People(self)
+        self.office = Administrators(self)
         self.uncommitted: dict[int, list[OutboxRow]] = {}
         self.portal_relay = Relay(self.portal_database, MemoryOutbox(), self.bus)  # type: ignore[arg-type]
         self.start_sync()
@@ -133,26 +151,23 @@ class World:
 
     def choose(self) -> int:
         """A person decides every conflict that waits, for either side; returns how many."""
-        database = self.sync_database
-        waiting = list(database.waiting.items())
-        for (ticket_id, name), found in waiting:
-            value = found.ours if self.rng.random() < 0.5 else found.theirs
-            row = database.links[ticket_id]
-            order = Order(
-                number=len(row.link.orders) + 1,
-                do="set",
-                by="Alex",
-                at=to_text(self.clock),
-                field=name,
-                value=value,
-                over=(found.ours, found.theirs),
-            )
-            row.link = replace(row.link, orders=(*row.link.orders, order))
-            memory_lanes.mark_due(database, [ticket_id], now=self.clock)
-            memory_lanes.retry(database, [ticket_id], now=self.clock)
-            del database.waiting[ticket_id, name]
-            self.chose(ticket_id, name, value)
+        waiting = [row for row in self.conflict_rows() if row.state == "waiting"]
+        for row in waiting:
+            value = row.ours if self.rng.random() < _EVEN else row.theirs
+            winner: Side = "portal" if value == row.ours else "crm"
+            with self.deciding() as session:
+                decide(session, row.id, winner=winner, by="Alex", now=self.clock)
+            self.chose(row.ticket_id, row.field, value)
         return len(waiting)
+
+    def conflict_rows(self) -> Sequence[Any]:
+        rows: Sequence[Any] = self.sync_database.conflict_rows
+        return rows
+
+    @contextmanager
+    def deciding(self) -> Iterator[Any]:
+        """A transaction of the console that nothing interrupts."""
+        yield self.sync_database
 
     def chose(self, ticket_id: uuid.UUID, name: str, value: str | None) -> None:
         index = self.portal.by_id[ticket_id].index
@@ -174,6 +189,12 @@ class World:
     def unsent(self) -> int:
         """Events in the outbox of the sync service."""
         return len(self.sync_database.unsent)
+
+    def is_current(self, key: str) -> bool:
+        """Whether this is the key of the Case that a ticket has, or is to have, now."""
+        ticket_id = uuid.UUID(key.split(":", maxsplit=1)[0])
+        row = self.link_of(ticket_id)
+        return row is None or keyed(ticket_id, row.link.generation) == key
 
     def event_of(self, message: Any) -> Event:
         event: Event = message.event
@@ -287,10 +308,25 @@ class World:
 
     def look(self) -> Any:
         """SyncWorker.follow_crm looks only while the CRM answers, and survives that it does not."""
+        if self.profile.orders:
+            return self.serve("feed", self.obeying(lambda: self.worker.follow_crm(_OneTurn())))
         return self.serve("feed", self.worker._look)
 
     def work(self) -> Any:
-        return self.serve("lanes", self.runner.run_until_idle)
+        return self.serve("lanes", self.obeying(self.runner.run_until_idle))
+
+    def obeying(self, process: Callable[[], Any]) -> Callable[[], Any]:
+        """Who begins while a person has stopped the CRM must not call it."""
+
+        def watched() -> Any:
+            calls, stops, stopped = self.crm.calls_made, self.office.stops, self.office.stopped
+            try:
+                return process()
+            finally:
+                if stopped and stops == self.office.stops and calls != self.crm.calls_made:
+                    self.history.violated("stop", "the CRM was called although a person had stopped it")
+
+        return watched
 
     def commit(self, ticket: PortalTicket, events: Sequence[Event]) -> None:
         """The portal's transaction ends with its outbox rows, now or after others that began later."""
@@ -313,6 +349,8 @@ class World:
             self.pass_time()
             (self.people.portal_write if self.rng.random() < 0.5 else self.people.crm_write)()
             return True
+        if self.profile.orders and self.chance(_ORDERS):
+            self.serve("console", self.office.act)
         if self.profile.winner == "ask" and self.chance(_CHOICES):
             self.choose()
         self.pass_time()
@@ -367,6 +405,7 @@ class World:
         for index in list(self.uncommitted):
             self.end_transaction(index)
         self.clock += LEASE * 2
+        self.office.all_clear()
         quiet = 0
         for number in range(_MOST_ROUNDS):
             if number < _RETRIED_ROUNDS:
