@@ -162,7 +162,11 @@ class Posting(Base):
     weight: Mapped[int]
     """How much the article is about it."""
 
-    __table_args__ = ({"sqlite_with_rowid": False},)
+    __table_args__ = (
+        # In PostgreSQL's table the rows of a term lie everywhere; here they stand together.
+        Index("ix_search_postings_weights", "term", "article_id", "weight"),
+        {"sqlite_with_rowid": False},
+    )
 
 
 class SearchWord(Base):
