@@ -7,7 +7,20 @@ from datetime import datetime
 from itertools import chain
 
 from rapidfuzz.distance import OSA
-from sqlalchemy import and_, case, distinct, func, literal, select, union_all
+from sqlalchemy import (
+    CTE,
+    Integer,
+    String,
+    and_,
+    case,
+    column,
+    distinct,
+    func,
+    literal,
+    select,
+    union_all,
+    values,
+)
 from sqlalchemy.orm import Session
 
 from portal_service.knowledge.models import Article, Misspelling, Posting, SearchWord
@@ -161,13 +174,14 @@ def _ranked(
             place.setdefault(term, number)
     if not worth:
         return []
+    wanted = _terms([(term, worth[term], place[term]) for term in worth])
     hits = (
         select(
             Posting.article_id,
-            func.sum(Posting.weight * case(worth, value=Posting.term, else_=0)).label("score"),
-            func.count(distinct(case(place, value=Posting.term))).label("matched"),
+            func.sum(Posting.weight * wanted.c.worth).label("score"),
+            func.count(distinct(wanted.c.place)).label("matched"),
         )
-        .where(Posting.term.in_(worth))
+        .join(wanted, wanted.c.term == Posting.term)
         .group_by(Posting.article_id)
         .subquery()
     )
@@ -183,6 +197,12 @@ def _ranked(
     if kind is not None:
         query = query.where(Article.kind == kind)
     return [_Row(*row) for row in session.execute(query)]
+
+
+def _terms(rows: Sequence[tuple[str, int, int]]) -> CTE:
+    """Each term with its worth and the place of its word in the question, to be looked up one after the other."""
+    columns = column("term", String), column("worth", Integer), column("place", Integer)
+    return values(*columns, name="wanted").data(rows).cte("wanted")
 
 
 def _loaded(
