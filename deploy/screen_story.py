@@ -290,6 +290,9 @@ def _administrator(cast: Cast, known: Mapping[str, str]) -> dict[str, str]:
     job = page.url.rpartition("/")[2]
     until(lambda: _has(page, "/drift", "td a[href*='/drift/']"))
     until(lambda: _has(page, f"/tickets/{ticket}", "a[href*='/at/']"))
+    sam = cast.open("PORTAL", "sam")
+    fill(sam, f"/staff/tickets/{known['case']}", {"status": "Open"}, form="form.properties", press="")
+    sam.context.close()
     page.goto("/conflicts")
     found = {
         "conflict": re.findall(r"/conflicts/(\d+)", page.content())[0],

@@ -63,6 +63,7 @@ def _moment(text: object) -> str:
     if not isinstance(text, str):
         return ""
     try:
-        return f"{from_text(text):%Y-%m-%d %H:%M} UTC"
+        at = from_text(text)
     except ValueError:
         return ""
+    return f"{at.day} {at:%b %Y, %H:%M} UTC"

@@ -127,6 +127,7 @@ LEFT_OUT: Mapping[str, str] = {
     "unknown": _l("is not known"),
 }
 NATURE_LABEL = "Nature of the request"
+_MOMENTS = ("Needed by", "Preferred call time")
 NATURE: Mapping[str, str] = {
     "Incident": _l("Something that worked is broken"),
     "Service request": _l("I need something new or changed"),
@@ -219,7 +220,20 @@ def history_lines(entries: Iterable[HistoryEntry]) -> list[Line]:
 
 def detail_value(label: str, value: str) -> str:
     """A value of the recommended information; those the form offers are shown in the reader's language."""
+    if label in _MOMENTS:
+        return _named_moment(value)
     return str(words(NATURE, value)) if label == NATURE_LABEL else value
+
+
+def _named_moment(value: str) -> str:
+    """A day such as 2026-11-25, perhaps with a time and its zone behind it, as pages write moments."""
+    day, *rest = value.split(" ")
+    try:
+        moment = datetime.fromisoformat(" ".join([day, *rest[:1]]))
+    except ValueError:
+        return value
+    shown = format_datetime(moment, "d MMM y, HH:mm" if rest else "d MMM y", rebase=False)
+    return " ".join([str(shown), *rest[1:]])
 
 
 def freshness_text(state: Freshness) -> str:
