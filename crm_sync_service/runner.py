@@ -35,7 +35,7 @@ _LANES_PER_CALL = 8
 """So many lanes may be at work for each call to the CRM that may be: most of them wait for a commit, or to call."""
 _ROUNDS = 3
 """So many calls may be asked for in place of each that is under way, where the CRM is quick."""
-_SOON = 0.1
+_SOON = 0.3
 """Seconds of a quick call: a stop, or a pause that the CRM asks for, is late by the few that wait."""
 _CLAIMS_PER_CALL = 4
 """So many are claimed in one transaction."""

@@ -45,7 +45,7 @@ def bench() -> None:
 @click.option("--database-url", help="PostgreSQL to measure on, in a schema made for it; else SQLite in a new folder.")
 @click.option("--tickets", default=1_000, show_default=True, help="For each measurement.")
 @click.option("--links", default=1_000_000, show_default=True, help="In the tables for the last measurement.")
-@click.option("--threads", default=8, show_default=True, help="Lanes at once, as SYNC_THREADS says.")
+@click.option("--threads", default=8, show_default=True, help="Calls at once, as SYNC_THREADS says.")
 @click.option("--seconds", default=20.0, show_default=True, help="For each measurement of latency.")
 @click.option("--json", "as_json", type=click.Path(dir_okay=False), help="Write the numbers to this file, too.")
 def sync(
