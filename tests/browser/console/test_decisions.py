@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from crm_sync_service.connectors.base import InvalidError
 from crm_sync_service.mapping import case_id_of
 from shared.events import CaseChanged, TicketChanged
 from tests.browser.console.conftest import Visit
+from tests.browser.looks import EVERYTHING, faults
 from tests.crm_sync_service.engine import Engine, new_reply, new_ticket
 
 pytestmark = pytest.mark.browser
@@ -86,12 +86,4 @@ def test_every_page_is_for_everybody(visit: Visit, troubled: TicketChanged, widt
     page = visit("/", viewport={"width": width, "height": 844}, color_scheme=colours)
     for path in paths:
         page.goto(path.format(ticket=f"/tickets/{troubled.ticket_id}"))
-        found = Axe().run(page)
-        assert found.violations_count == 0, f"{path}: {found.generate_report()}"
-        assert not sticks_out(page), path
-
-
-def sticks_out(page: Page) -> bool:
-    """Whether one must scroll sideways."""
-    root = "document.documentElement"
-    return bool(page.evaluate(f"{root}.scrollWidth > {root}.clientWidth"))
+        assert not faults(page, EVERYTHING), path

@@ -4,14 +4,12 @@ import re
 import secrets
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from tests.browser.looks import faults
 from tests.browser.portal.conftest import Visit
 
 pytestmark = pytest.mark.browser
-
-WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
 
 
 def file_request(page: Page, subject: str, *, product: str = "Report Builder") -> str:
@@ -30,14 +28,6 @@ def sort_by(page: Page, column: str) -> list[str]:
     with page.expect_navigation():
         page.get_by_role("columnheader", name=re.compile(f"^{column}")).get_by_role("link").click()
     return page.locator("tbody .subject").all_inner_texts()
-
-
-def no_faults(page: Page) -> None:
-    found = Axe().run(page, options=WCAG)
-    faults = [f"{fault['id']}: {node['target']}" for fault in found.response["violations"] for node in fault["nodes"]]
-    assert not faults, (page.url, faults)
-    width = page.evaluate("innerWidth")
-    assert page.evaluate("document.documentElement.scrollWidth") <= width, page.url
 
 
 def test_from_home_and_navigation_to_the_list_and_its_file(visit: Visit) -> None:
@@ -187,7 +177,7 @@ def test_a_preview_sends_nothing_and_the_words_survive_a_reload(visit: Visit) ->
     page.get_by_label("Your reply").fill("1. one\n2. **two** <img src=x>")
     page.get_by_role("button", name="Preview").click()
     expect(page.locator(".preview li")).to_have_text(["one", "two <img src=x>"])
-    no_faults(page)
+    assert not faults(page)
     assert page.url.endswith("/comments")
     page.wait_for_function("() => Object.keys(localStorage).some((key) => key.includes('reply-'))")
     page.reload()
@@ -212,10 +202,10 @@ def test_the_case_fits_on_paper(visit: Visit) -> None:
     number = file_request(page, "On paper")
     page.goto(f"/cases/{number}")
     page.get_by_role("button", name="Mark as solved").click()
-    no_faults(page)
+    assert not faults(page)
     page.get_by_role("link", name="Print").click()
     expect(page.get_by_role("button", name="Print")).to_be_visible()
-    no_faults(page)
+    assert not faults(page)
     page.emulate_media(media="print")
     expect(page.get_by_role("banner")).to_be_hidden()
     expect(page.get_by_role("button", name="Print")).to_be_hidden()

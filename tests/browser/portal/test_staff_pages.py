@@ -3,8 +3,9 @@
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.looks import faults_in_every_look
 from tests.browser.portal.conftest import Visit
-from tests.browser.portal.test_cases import file_request, no_faults
+from tests.browser.portal.test_cases import file_request
 
 pytestmark = pytest.mark.browser
 
@@ -28,16 +29,38 @@ def test_several_tickets_are_closed_at_once(visit: Visit, scripts: bool) -> None
 
 def test_what_went_into_the_trash_comes_back(visit: Visit) -> None:
     number = file_request(visit("dave"), "Thrown away")
-    sam = visit("sam", viewport={"width": 390, "height": 844}, color_scheme="dark")
+    sam = visit("sam")
     sam.goto(f"/staff/tickets/{number}")
     sam.get_by_role("link", name="Delete this ticket").click()
     sam.get_by_role("button", name="Delete").click()
     sam.get_by_role("link", name="Deleted", exact=True).click()
-    no_faults(sam)
+    assert not faults_in_every_look(sam)
     sam.get_by_role("button", name=f"Restore ticket #{number}").click()
     expect(sam.get_by_role("heading", level=1)).to_have_text("Thrown away")
     sam.goto("/staff/tickets/calls")
-    no_faults(sam)
+    assert not faults_in_every_look(sam)
+
+
+def test_another_matter_becomes_a_request_of_its_own(visit: Visit) -> None:
+    dave, sam = visit("dave"), visit("sam", java_script_enabled=False)
+    number = file_request(dave, "The first matter", product="Sync Engine")
+    dave.goto(f"/cases/{number}/comments")
+    dave.get_by_label("Your reply").fill("And my colleague cannot log in.")
+    dave.get_by_role("button", name="Send", exact=True).click()
+    expect(dave.locator("article.entry").last).to_contain_text("cannot log in")
+    dave.get_by_role("link", name="New request from here").click()
+    expect(dave.get_by_role("radio", name="Level 1 support")).to_be_checked()
+    dave.get_by_role("button", name="Next").click()
+    expect(dave.get_by_role("main")).to_contain_text(f"Refers to #{number}: The first matter")
+    expect(dave.get_by_label("Product", exact=True).locator("option:checked")).to_have_text("Sync Engine")
+
+    sam.goto(f"/staff/tickets/{number}")
+    sam.get_by_role("link", name="Split off as a ticket of its own").click()
+    expect(sam.get_by_label("Description")).to_have_value("And my colleague cannot log in.")
+    sam.get_by_role("button", name="File the ticket").click()
+    belongs = sam.locator("section", has=sam.get_by_role("heading", name="Belongs together"))
+    belongs.get_by_role("link", name=f"#{number}").click()
+    expect(belongs.get_by_role("link", name="And my colleague cannot log in.")).to_be_visible()
 
 
 def test_the_right_column_edits_and_history_does_not(visit: Visit) -> None:

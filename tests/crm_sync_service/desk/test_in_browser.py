@@ -3,10 +3,10 @@
 from threading import Thread
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 from werkzeug.serving import make_server
 
+from tests.browser.looks import faults_in_every_look
 from tests.crm_sync_service.desk.client import PASSWORD, demo
 
 pytestmark = pytest.mark.browser
@@ -169,11 +169,9 @@ def test_everything_works_without_javascript(open_desk, api, case):
     expect(page.get_by_text("C-00001 is deleted")).to_be_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
-def test_no_page_has_barriers_or_scrolls_sideways(open_desk, api, case, scheme, width):
+def test_no_page_has_barriers_or_scrolls_sideways(open_desk, api, case):
     api.note(case["id"], body="https://acme.example/" + "long" * 60)
-    page = open_desk("/cases", color_scheme=scheme, viewport={"width": width, "height": 844})
+    page = open_desk("/cases")
     paths = [
         "/cases",
         f"/cases/{case['id']}",
@@ -186,6 +184,4 @@ def test_no_page_has_barriers_or_scrolls_sideways(open_desk, api, case, scheme, 
     ]
     for path in paths:
         page.goto(path)
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
-        report = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]})
-        assert report.violations_count == 0, f"{path}: {report.generate_report()}"
+        assert not faults_in_every_look(page), path
