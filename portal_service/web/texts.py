@@ -109,6 +109,7 @@ ACTION: Mapping[str, str] = {
     "reopened": _l("Opened it again"),
     "deleted": _l("Deleted it"),
     "restored": _l("Restored it"),
+    "redacted": _l("Took its words out for good"),
     "refused": _l("Was refused a change"),
     "changed": _l("Changed"),
 }
