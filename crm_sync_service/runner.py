@@ -65,8 +65,10 @@ class Doorbell:
 
     def answer(self) -> bool:
         """Whether it was rung since the last answer."""
-        rung, self._rung = self._rung, False
-        return rung
+        if not self._rung:
+            return False
+        self._rung = False
+        return True
 
 
 @dataclass(kw_only=True)
