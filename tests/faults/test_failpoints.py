@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -37,19 +38,20 @@ _WITHIN = 60.0
 
 
 def places() -> list[tuple[str, str]]:
-    """Every named place of the source and each process that passes it."""
+    """Every named place of the source and each process that passes it, all of one process after the other."""
     names: set[str] = set()
     for package in (crm_sync_service, portal_service, shared):
         for folder in package.__path__:
             for file in Path(folder).rglob("*.py"):
                 names.update(re.findall(r'failpoint\("([^"]+)"\)', file.read_text(encoding="utf-8")))
     kinds = {name: name.partition(".")[0] for name in names}
-    return sorted(
+    found = [
         (name, process)
         for name, kind in kinds.items()
         if kind not in _ELSEWHERE
         for process in _WORKERS.get(kind, ("sync-worker",))
-    )
+    ]
+    return sorted(found, key=lambda each: (each[1], each[0]))
 
 
 @pytest.fixture(scope="module")
@@ -106,11 +108,12 @@ def _people(kind: type[Group], installation: Installation, service: str, diaries
 def test_a_process_that_dies_at_any_place_loses_and_doubles_nothing(
     installation: Installation, people: tuple[Agents, Managers], mailbox: Mailbox
 ) -> None:
-    """One death after the other, as each leaves leases behind that end only after ten seconds."""
-    for place, process in places():
+    """One death after the other, each in the process that takes over what the one before left."""
+    for process, its_places in groupby(places(), key=lambda each: each[1]):
         installation.kill(process)
-        installation.start(process, wait=False, extra={SETTING: f"{place}=exit:1"})
-        _work_until_it_dies(installation, people, place, process)
+        for place, _ in its_places:
+            installation.start(process, wait=False, extra={SETTING: f"{place}=exit:1"})
+            _work_until_it_dies(installation, people, place, process)
         installation.start(process, wait=False)
     waited = converge(installation, _WITHIN)
     deeds = list(read(installation.diary("portal"), installation.diary("crm")))

@@ -7,8 +7,10 @@ is added to seeds.txt, which every test run replays first.
 import argparse
 import sys
 
+from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
+from tests.simulation.coverage import table_of
 from tests.simulation.mistakes import MISTAKES
 from tests.simulation.run import Result, keep, simulate_many, simulate_with
 
@@ -35,16 +37,19 @@ def _one(seed: int, *, trace: bool, mistake: str | None) -> int:
 
 def _many(seeds: range, *, jobs: int | None, mistake: str | None) -> int:
     failed: list[Result] = []
+    kinds: list[frozenset[str]] = []
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns) as progress:
         task = progress.add_task("seeds", total=len(seeds))
         for result in simulate_many(seeds, mistake=mistake, jobs=jobs):
             progress.advance(task)
+            kinds.append(result.kinds)
             if result.violations:
                 failed.append(result)
                 progress.console.print(result.explain())
                 if mistake is None:
                     keep(result.seed)
+    Console().print(table_of(kinds, seeds=len(seeds)))
     print(f"{len(failed)} of {len(seeds)} seeds failed")
     return 1 if failed else 0
 

@@ -113,7 +113,7 @@ class Administrators:
             "skip",
             ticket,
             lambda db: decisions.skip_field(db, ticket.now.ticket_id, name, now=self.world.clock, **_WHO),
-            lambda: self.world.history.unsure((ticket.index, name)),
+            lambda: self.world.history.skip((ticket.index, name)),
         )
 
     def _unskip(self, ticket: PortalTicket) -> None:
@@ -123,7 +123,7 @@ class Administrators:
             "unskip",
             ticket,
             lambda db: decisions.unskip_field(db, ticket.now.ticket_id, name, by="Alex", now=self.world.clock),
-            lambda: self.world.history.left_alone.discard((ticket.index, name)),
+            lambda: self.world.history.unskip((ticket.index, name)),
         )
 
     def _release(self, ticket: PortalTicket) -> None:

@@ -135,9 +135,11 @@ def _check_fields(world: World, ticket: PortalTicket, case: _Case, row: LinkRow)
     theirs = world.crm.values_of(case)
     for name in (*PULLED, "subject", "block"):
         ours, place = value_of(ticket.now, name), (ticket.index, name)
-        hold = row.link.holds.get(name)
-        if hold is not None and hold.kind == "skipped":
+        if place in world.history.skipped:
+            hold = row.link.holds.get(name)
             world.history.left_alone.add(place)
+            if hold is None or hold.kind != "skipped":
+                world.history.violated("skip", f"{place} is not left out, as was asked for")
         if name in row.link.parked:
             continue
         if ours != theirs[name]:

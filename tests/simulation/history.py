@@ -41,6 +41,8 @@ class History:
     """Where administrators overrode both sides since all was quiet: what is lost there they saw."""
     loose: set[Place] = field(default_factory=set)
     """Where an order or another Case left open which side counts: any value is right that one of them had."""
+    skipped: set[Place] = field(default_factory=set)
+    """Fields that an administrator asked to leave out."""
     left_alone: set[Place] = field(default_factory=set)
     """Fields that were left out when all was last quiet, and are."""
     changes: int = 0
@@ -83,6 +85,14 @@ class History:
         self.ordered.add(place)
         self.loose.add(place)
         self.left_alone.discard(place)
+
+    def skip(self, place: Place) -> None:
+        self.unsure(place)
+        self.skipped.add(place)
+
+    def unskip(self, place: Place) -> None:
+        self.left_alone.discard(place)
+        self.skipped.discard(place)
 
     def adopted(self, place: Place, value: str | None) -> None:
         """A Case that somebody made by hand, or another ticket's before, is this ticket's from now on."""

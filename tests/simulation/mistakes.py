@@ -12,20 +12,21 @@ from random import Random
 from typing import Any
 from unittest.mock import patch
 
-from crm_sync_service import change_feed, creation, inbox, mapping, worker
+from crm_sync_service import creation, inbox, mapping, worker
 from crm_sync_service.connectors.base import AlreadyExistsError, CaseFields, CaseRecord, InvalidError, NewCase
 from crm_sync_service.lanes import Claim, LaneLostError
 from crm_sync_service.links import LinkState, PendingPull
 from crm_sync_service.merge import UNMAPPED, Decision
 from crm_sync_service.reconcile import Reconciler
 from crm_sync_service.runner import LaneRunner
-from shared.clock import to_text
 from shared.events import CaseChanged, Event, FieldChange, TicketChanged
 from shared.relay import Relay
 from tests.simulation import memory, memory_lanes
 from tests.simulation.bus import Bus
 from tests.simulation.crm import SimulatedCrm
+from tests.simulation.feed_mistakes import FEED_MISTAKES
 from tests.simulation.memory import Envelope, MemoryDatabase, MemoryInbox, MemoryOutbox, Replica
+from tests.simulation.order_mistakes import ORDER_MISTAKES
 from tests.simulation.portal import SimulatedPortal, value_of
 from tests.simulation.profile import draw
 from tests.simulation.transport_mistakes import TRANSPORT_MISTAKES
@@ -262,50 +263,6 @@ def _keep_whatever_comes(session: Any, event: TicketChanged, *, now: datetime) -
         replica.version, replica.body = event.version, event
 
 
-# The change feed.
-
-
-def _mark_all(session: MemoryDatabase, rows: Sequence[Any], *, now: datetime) -> int:
-    ids = {row.case_id for row in rows}
-    changed = [ticket_id for ticket_id, row in session.links.items() if row.link.case_id in ids]
-    memory_lanes.mark_due(session, changed, now=now)
-    return len(changed)
-
-
-def _not_rewound(_self: Any, stamp: str, _by: timedelta) -> str:
-    return stamp
-
-
-def _just_after(_self: Any, stamp: str, _by: timedelta) -> str:
-    return f"{stamp} ~"
-
-
-def _cursor_is_now(database: Any, feed: str, newest: str | None, *, now: datetime) -> None:
-    with database.write() as session:
-        cursor = session.get(memory.Cursor, feed)
-        if cursor is None:
-            session.add(memory.Cursor(feed=feed, stamp=to_text(now), polled_at=now))
-        else:
-            cursor.stamp = to_text(now)
-
-
-def _cursor_first(database: Any, crm: Any, *, overlap: timedelta, now: datetime, watch: Any = None) -> int:
-    news, page, pages = 0, None, []
-    since = change_feed.start_of(database, crm, change_feed.CASES, overlap=overlap)
-    while True:
-        answer = crm.changed_cases(since, page=page)
-        pages.append(answer)
-        page = answer.next
-        if page is None:
-            break
-    newest = max((answer.newest for answer in pages if answer.newest), default=None)
-    change_feed.save_cursor(database, change_feed.CASES, newest, now=now)
-    for answer in pages:
-        with database.write() as session:
-            news += change_feed._mark(session, answer.rows, now=now)
-    return news
-
-
 # The portal.
 
 
@@ -386,11 +343,6 @@ MISTAKES: Mapping[str, Sequence[Patch]] = {
     "mark_before_publish": [(Relay, "run_once", _mark_first)],
     "outbox_highwater": [(MemoryOutbox, "claim", _above_the_last)],
     "event_carries_state": [(memory, "keep_state", _keep_whatever_comes)],
-    "poll_storm": [(memory, "mark_changed", _mark_all)],
-    "no_overlap": [(SimulatedCrm, "rewind", _not_rewound)],
-    "strict_gt": [(SimulatedCrm, "rewind", _just_after)],
-    "cursor_now": [(change_feed, "save_cursor", _cursor_is_now)],
-    "cursor_first": [(worker, "poll_cases", _cursor_first)],
     "pull_no_cas": [(SimulatedPortal, "apply", _no_compare)],
     "others_overlooked": [(Reconciler, "_others_wrote", lambda *_: False)],
     "created_from_now": [(Reconciler, "_case", _create_from_now)],
@@ -400,14 +352,20 @@ MISTAKES: Mapping[str, Sequence[Patch]] = {
         (memory_lanes, "give_back", _without_fence(memory_lanes.give_back)),
     ],
     "late_reply_forgotten": [(Reconciler, "_late_replies", Reconciler._tombstone)],
+    **FEED_MISTAKES,
     **TRANSPORT_MISTAKES,
+    **ORDER_MISTAKES,
 }
 
 
 def seeds_for(name: str, seeds: Iterable[int]) -> Iterator[int]:
     """Those of the seeds in which a mistake can do anything at all."""
     for seed in seeds:
-        if name not in TRANSPORT_MISTAKES or draw(Random(seed), seed=seed).transport == "embedded":
+        profile = draw(Random(seed), seed=seed)
+        idle = (name in TRANSPORT_MISTAKES and profile.transport == "memory") or (
+            name in ORDER_MISTAKES and not profile.orders
+        )
+        if not idle:
             yield seed
 
 

@@ -9,6 +9,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from tests.simulation.checks import check
+from tests.simulation.coverage import coverage
 from tests.simulation.in_memory import in_memory, quiet_engine
 from tests.simulation.mistakes import planted
 from tests.simulation.quiet import EngineFaultError
@@ -28,6 +29,8 @@ class Result:
     """Of the CRM, without those of the change feed."""
     changes: int
     faults: int
+    kinds: frozenset[str]
+    """What occurred in it, see coverage.py."""
 
     def explain(self) -> str:
         """What was violated and how to see it happen; empty if nothing was."""
@@ -55,12 +58,14 @@ def simulate_on_sql(seed: int, path: Path, *, trace: Trace | None = None) -> Res
 def _run(world: World, seed: int) -> Result:
     with quiet_engine(world.rng), world.bus.running():
         _play(world)
+        kinds = coverage(world)
     return Result(
         seed=seed,
         violations=tuple(world.history.violations),
         calls=world.crm.calls_made - world.crm.feed_calls,
         changes=world.history.changes,
         faults=world.faults,
+        kinds=kinds,
     )
 
 

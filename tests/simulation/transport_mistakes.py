@@ -10,7 +10,7 @@ from shared import broker, broker_ops, consumer, lease_table
 from shared.broker import BrokerUnavailableError, _EmbeddedSending
 from shared.events import Message
 from shared.lease_table import Leased, LeaseTable, Ticket
-from tests.simulation.embedded import Table
+from tests.simulation.broker_file import Table
 
 Patch = tuple[Any, str, Any]
 _FOR_EVER = 1e12

@@ -1,6 +1,5 @@
 """One schedule: people write on both sides while the product's own sync service runs and fails, decided by a seed."""
 
-import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from crm_sync_service.runner import LaneRunner
 from crm_sync_service.worker import SyncWorker
 from shared.broker import BrokerUnavailableError
 from shared.consumer import handle_batch
-from shared.events import CRM_EVENTS, PORTAL_EVENTS, CaseChanged, Event
+from shared.events import CRM_EVENTS, PORTAL_EVENTS, Event
 from shared.relay import Relay, RelayStalledError
 from tests.crm_sync_service.engine import START
 from tests.simulation import memory_lanes
@@ -33,6 +32,7 @@ from tests.simulation.memory_lanes import Lane
 from tests.simulation.people import People
 from tests.simulation.portal import PortalTicket, SimulatedPortal
 from tests.simulation.profile import draw
+from tests.simulation.telling import OneTurn, short, words_of_event
 
 ROUNDS = (60, 3, 60, 10, 3, 60)
 """People's writes in each round. After few of them a mistake is not mended by the next write."""
@@ -58,16 +58,6 @@ Trace = Callable[[str], None]
 
 class CrashError(BaseException):
     """A process dies here; nothing in it may catch this."""
-
-
-class _OneTurn(threading.Event):
-    """Ends a loop after its first round."""
-
-    waited = False
-
-    def wait(self, timeout: float | None = None) -> bool:
-        over, self.waited = self.waited, True
-        return over
 
 
 class World:
@@ -224,7 +214,7 @@ class World:
 
     def before_call(self, method: str, key: str | None, details: Mapping[str, Any]) -> None:
         if self.trace:
-            self.say(f"CRM <- {method} {self.crm.number_of(key)} {_short(details)}")
+            self.say(f"CRM <- {method} {self.crm.number_of(key)} {short(details)}")
         if self.calm:
             return
         self.point(f"before {method}")
@@ -290,7 +280,7 @@ class World:
 
     def _received(self, messages: Sequence[Any]) -> None:
         if self.trace:
-            self.say(f"sync receives {[_words(self.event_of(message)) for message in messages]}")
+            self.say(f"sync receives {[words_of_event(self.event_of(message)) for message in messages]}")
         self.worker.receive(messages)
 
     def deliver_to_portal(self) -> Any:
@@ -298,7 +288,7 @@ class World:
 
     def _portal_receives(self, messages: Sequence[Any]) -> None:
         if self.trace:
-            self.say(f"portal receives {[_words(self.event_of(message)) for message in messages]}")
+            self.say(f"portal receives {[words_of_event(self.event_of(message)) for message in messages]}")
         database: Any = self.portal_database
         inbox: Any = MemoryInbox()
         handle_batch(database, inbox, messages, self._portal_applies, self.clock)
@@ -309,7 +299,7 @@ class World:
     def look(self) -> Any:
         """SyncWorker.follow_crm looks only while the CRM answers, and survives that it does not."""
         if self.profile.orders:
-            return self.serve("feed", self.obeying(lambda: self.worker.follow_crm(_OneTurn())))
+            return self.serve("feed", self.obeying(lambda: self.worker.follow_crm(OneTurn())))
         return self.serve("feed", self.worker._look)
 
     def work(self) -> Any:
@@ -422,14 +412,3 @@ class World:
         before = self.crm.calls_made - self.crm.feed_calls
         work = [process() for process in self.processes()]
         return any(work) or self.crm.calls_made - self.crm.feed_calls > before
-
-
-def _words(event: Any) -> str:
-    name = f"{event.type.split('.')[1]} {getattr(event, 'number', 0) % 1000}"
-    if isinstance(event, CaseChanged):
-        return f"{name} pull {event.pull_number} {[(c.field, c.before, c.after) for c in event.changes]}"
-    return f"{name} v{getattr(event, 'version', '')} pull {getattr(event, 'pull_number', '')}"
-
-
-def _short(details: Mapping[str, Any]) -> str:
-    return str({name: value if len(str(value)) < 30 else "..." for name, value in details.items()})
