@@ -76,7 +76,7 @@ def describe(type_key: str) -> ResponseReturnValue:
 @request_pages.post("/new/<type_key>")
 def submit(type_key: str) -> ResponseReturnValue:
     form = entered()
-    if request.files:
+    if any(upload.filename for upload in request.files.getlist("files")):
         read_filing(this_visit(), type_key)
     received = receive_files(form)
     number = file_ticket(form, received, type_key)
