@@ -6,7 +6,7 @@ from typing import Any
 
 from crm_sync_service import change_feed, worker
 from shared.clock import to_text
-from tests.simulation import memory, memory_lanes
+from tests.simulation import in_memory, memory, memory_lanes
 from tests.simulation.crm import SimulatedCrm
 from tests.simulation.memory import MemoryDatabase
 
@@ -55,7 +55,7 @@ def _cursor_first(database: Any, crm: Any, *, overlap: timedelta, now: datetime,
 
 
 FEED_MISTAKES: Mapping[str, Sequence[Patch]] = {
-    "poll_storm": [(memory, "mark_changed", _mark_all)],
+    "poll_storm": [(in_memory, "mark_changed", _mark_all)],
     "no_overlap": [(SimulatedCrm, "rewind", _not_rewound)],
     "strict_gt": [(SimulatedCrm, "rewind", _just_after)],
     "cursor_now": [(change_feed, "save_cursor", _cursor_is_now)],

@@ -35,7 +35,7 @@ def test_from_address_and_key_to_a_round_trip(connect):
         assert "Reached EspoCRM 9.2.7" in done.output
         assert "Rights and fields: nothing is missing." in done.output
         assert "Mapping file: it fits the CRM." in done.output
-        assert "Directory: 2 contacts read" in done.output
+        assert "Directory, contacts: 2 read" in done.output
         assert {row["event"] for row in world.state.live("Webhook")} == {"Case.update", "Case.delete"}
         assert world.count("Case") == 0, "the trial's Case is removed"
 
