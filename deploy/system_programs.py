@@ -35,10 +35,19 @@ def rabbitmq_server() -> str | None:
     return str(script) if script.exists() else None
 
 
+def php() -> str | None:
+    """PHP, if it can call over HTTP as SuiteCRM's does."""
+    program = shutil.which("php")
+    if program is None:
+        return None
+    modules = subprocess.run([program, "-m"], check=False, capture_output=True, text=True).stdout
+    return program if "curl" in modules.split() else None
+
+
 PROGRAMS: Mapping[str, Program] = {
     "RabbitMQ": Program(find=rabbitmq_server, packages=("rabbitmq-server",)),
     "PostgreSQL": Program(find=postgres_folder, packages=("postgresql",)),
-    "PHP": Program(find=lambda: shutil.which("php"), packages=("php-cli", "php-curl")),
+    "PHP": Program(find=php, packages=("php-cli", "php-curl")),
     "Chromium": Program(find=chromium, packages=("chromium", "fonts-liberation", "fonts-noto-cjk")),
 }
 
