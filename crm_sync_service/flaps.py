@@ -16,10 +16,13 @@ MOST_REDOS = 3
 
 
 def with_moves(
-    flips: Sequence[Flip], decision: Decision, *, ours: str | None, theirs: str | None, at: str
+    flips: Sequence[Flip], decision: Decision, *, ours: str | None, theirs: str | None, at: str, unanswered: bool
 ) -> tuple[Flip, ...]:
-    """Who set the field, as far back as the window goes, with what this decision shows."""
-    if decision.conflict or decision.pulls:
+    """Who set the field, as far back as the window goes, with what this decision shows.
+
+    `unanswered`: a write of ours to it had no answer. A CRM that still has its own value then has not set it again.
+    """
+    if (decision.conflict or decision.pulls) and not (unanswered and _last_of(flips, "crm") == _hash(theirs)):
         flips = with_move(flips, "crm", theirs, at=at)
     if decision.pushes:
         flips = with_move(flips, "portal", ours, at=at)
@@ -45,6 +48,10 @@ def flip_count(flips: Sequence[Flip]) -> int:
         earlier = [i for i in range(place) if (flips[i].side, flips[i].value) == (flip.side, flip.value)]
         count += any(flips[i].side != flip.side for i in range(earlier[-1], place)) if earlier else 0
     return count
+
+
+def _last_of(flips: Sequence[Flip], side: Side) -> str | None:
+    return next((flip.value for flip in reversed(flips) if flip.side == side), None)
 
 
 def _hash(value: str | None) -> str:

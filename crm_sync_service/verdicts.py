@@ -140,7 +140,10 @@ def without_flapping(
     for name, decision in decisions.items():
         if name in link.wanted or not (decision.pushes or decision.pulls):
             continue
-        flips[name] = with_moves(flips.get(name, ()), decision, ours=ours[name], theirs=theirs[name], at=at)
+        unanswered = bool(link.pending_push.get(name))
+        flips[name] = with_moves(
+            flips.get(name, ()), decision, ours=ours[name], theirs=theirs[name], at=at, unanswered=unanswered
+        )
         if flaps(flips[name], decision):
             frozen[name] = _frozen(name, ours[name], theirs[name], at)
     rest = {name: decision for name, decision in decisions.items() if name not in frozen}

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import crm_sync_service.models
 from crm_sync_service import decisions
+from crm_sync_service.connectors.base import UnreachableError
 from crm_sync_service.flaps import MOST_FLIPS, flip_count
 from crm_sync_service.links import Flip
 from crm_sync_service.mapping import case_id_of
@@ -55,6 +56,24 @@ def test_a_field_that_somebody_puts_back_is_frozen_after_three_writes(engine, cr
     assert crm.called("update_case") - writes <= 3
     assert "subject is set back and forth" in engine.receipt().reason
     assert engine.link(ticket).holds["subject"]["kind"] == "frozen"
+
+
+def test_writes_that_never_arrived_are_no_flapping(engine, crm):
+    ticket = mirrored(engine)
+    failures = iter(range(6))
+
+    def fail(call, moment):
+        if call.method == "update_case" and moment == "before" and next(failures, None) is not None:
+            raise UnreachableError("the connection ended")
+
+    crm.hooks.append(fail)
+    crm.edit(case_id_of(ticket.ticket_id), by="Anna", subject="Theirs")
+    engine.receive(ticket := replace(ticket, version=2, subject="Ours"))
+    for _ in range(60):
+        engine.settle(seconds=60)
+    assert next(failures, None) is None
+    assert engine.link(ticket).holds == {}
+    assert (engine.case(ticket)["subject"], engine.receipt().state) == ("Ours", "in_sync")
 
 
 def test_a_frozen_field_holds_up_nothing_else_and_goes_on_when_a_person_releases_it(engine, crm):
